@@ -26,17 +26,29 @@ class JournalError(Exception):
 
 
 class JournalWriter:
-    """Appends records, and tells listeners (the live view, the director's waits) of each."""
+    """Appends records, and tells listeners (the live view, the director's waits) of each.
+
+    A disk that takes no more does not stop the clean-up of a run: the lines it refused are kept in memory and tried
+    again before the next one, `failure` says what happened, and `on_failure` is called once so that the run can end.
+    """
 
     def __init__(self, directory: Path) -> None:
+        """Create or continue the journal in `directory`.
+
+        Raises:
+            JournalError: it cannot be opened for writing.
+        """
         self.directory = directory
+        self.failure: JournalError | None = None
+        self.on_failure: Callable[[JournalError], None] = lambda _failure: None
+        self._unwritten = bytearray()
+        self._listeners: list[Callable[[Record], None]] = []
         try:
             self._fd = os.open(
                 directory / JOURNAL_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
             )
         except OSError as error:
             raise JournalError(f"cannot write the journal in {directory}: {error.strerror}") from error
-        self._listeners: list[Callable[[Record], None]] = []
 
     def listen(self, listener: Callable[[Record], None]) -> Callable[[], None]:
         """Call `listener` with every later record; returns the function that ends it."""
@@ -44,23 +56,25 @@ class JournalWriter:
         return lambda: self._listeners.remove(listener)
 
     def append(self, record: Record) -> None:
-        """Write one record; it is in the kernel's hands when this returns.
-
-        Raises:
-            JournalError: the disk is full or gone. A line written in part is ended, so that later ones stay whole.
-        """
-        line = encode(record)
-        try:
-            written = os.write(self._fd, line)
-            while written < len(line):
-                written += os.write(self._fd, line[written:])
-        except OSError as error:
-            raise JournalError(f"cannot write the journal in {self.directory}: {error.strerror}") from error
+        """Write one record; unless the disk refuses, it is in the kernel's hands when this returns."""
+        self._unwritten += encode(record)
+        self._write()
         for listener in tuple(self._listeners):
             listener(record)
 
+    def _write(self) -> None:
+        try:
+            while self._unwritten:
+                written = os.write(self._fd, self._unwritten)
+                del self._unwritten[:written]
+        except OSError as error:
+            if self.failure is None:
+                self.failure = JournalError(f"cannot write the journal in {self.directory}: {error.strerror}")
+                self.on_failure(self.failure)
+
     def close(self) -> None:
-        """Close the file; further appends fail."""
+        """Try once more to write what was refused, and close the file."""
+        self._write()
         os.close(self._fd)
 
 

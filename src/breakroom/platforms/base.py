@@ -14,8 +14,9 @@ from typing import Protocol
 
 from breakroom.journal.records import Record
 from breakroom.spec.drill import Contender
+from breakroom.spec.service import ServiceSpec
 
-__all__ = ["Capabilities", "Deployment", "Emit", "Endpoint", "KillProof", "Platform", "PlatformError", "TaskView"]
+__all__ = ["Capabilities", "Deployment", "Emit", "Endpoint", "Platform", "PlatformError", "TaskView"]
 
 Emit = Callable[[Record], None]
 
@@ -65,16 +66,6 @@ class TaskView:
     version: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KillProof:
-    """Evidence that a task's main process is gone: the kernel's exit notice."""
-
-    task: str
-    t: int
-    exit_code: int
-    signal: int | None
-
-
 class Deployment(Protocol):
     """A contender that was deployed."""
 
@@ -112,6 +103,10 @@ class Platform(Protocol):
         Raises:
             PlatformError: nothing does.
         """
+        ...
+
+    def image_digest(self, service: ServiceSpec) -> str:
+        """A digest of what the service's tasks will run, so that contenders can be proved to run the same."""
         ...
 
     async def deploy(self, contender: Contender, *, trial: str, directory: Path, emit: Emit) -> Deployment:

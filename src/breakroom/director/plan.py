@@ -1,0 +1,88 @@
+"""What a run is going to do, before it does it: which drills, contenders and repeats, in which order.
+
+Built by the command line from its arguments, carried out by `director.run`. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from breakroom.spec.drill import Contender, Drill
+
+__all__ = ["PlanError", "RunPlan", "TrialPlan", "expected_ns", "plan_run"]
+
+
+class PlanError(ValueError):
+    """The arguments ask for something that no drill has; the text names what there is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialPlan:
+    """One drill on one contender, once."""
+
+    drill: Drill
+    contender: Contender
+    repeat: int
+    seed: int
+    """The run's seed + repeat: the same for every contender of that repeat."""
+
+    @property
+    def id(self) -> str:
+        """`DRILL/CONTENDER/REPEAT`."""
+        return f"{self.drill.name}/{self.contender.name}/{self.repeat}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """All trials of one command, in order."""
+
+    drills: tuple[Drill, ...]
+    trials: tuple[TrialPlan, ...]
+    platform: str
+    pace: str
+    seed: int
+    repeat: int
+
+
+def plan_run(
+    drills: tuple[Drill, ...], *, platform: str, pace: str, seed: int, repeat: int, contenders: tuple[str, ...]
+) -> RunPlan:
+    """Order the trials: drill by drill; within a drill repeat by repeat, and within a repeat contender by contender.
+
+    Contenders alternate, so that a machine that grows slower or faster over the run does so for all of them.
+    `contenders` keeps only those named; empty keeps all.
+
+    Raises:
+        PlanError: a contender that no drill has, or one drill twice.
+    """
+    known = {contender.name for drill in drills for contender in drill.contenders}
+    for name in contenders:
+        if name not in known:
+            raise PlanError(f"no contender is called {name!r}; there are: {', '.join(sorted(known))}")
+    names = [drill.name for drill in drills]
+    for name in names:
+        if names.count(name) > 1:
+            raise PlanError(f"the drill {name!r} is given more than once; --repeat N runs it N times")
+    trials = [
+        TrialPlan(drill=drill, contender=contender, repeat=number, seed=seed + number)
+        for drill in drills
+        for number in range(1, repeat + 1)
+        for contender in drill.contenders
+        if not contenders or contender.name in contenders
+    ]
+    return RunPlan(
+        drills=drills, trials=tuple(trials), platform=platform, pace=pace, seed=seed, repeat=repeat
+    )
+
+
+def expected_ns(trial: TrialPlan) -> int:
+    """About how long the trial takes, for the progress display; a guess from the drill's own waits."""
+    drill, contender = trial.drill, trial.contender
+    last_step = max((step.at for step in drill.timeline), default=0)
+    recovery = 0
+    if contender.runs_as == "service":
+        recovery = contender.service.deploy.restart_policy.delay
+    elif contender.operator is not None:
+        recovery = contender.operator.reacts_after + contender.operator.acts_for
+    fixed = 2_500_000_000
+    return fixed + drill.steady_state.duration + last_step + recovery + drill.recovered.stable

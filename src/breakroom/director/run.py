@@ -1,0 +1,221 @@
+"""A run: its directory, its journal, its trials one after another, and the findings at the end.
+
+Called by `cli.run`. The journal is the truth: the results are computed from what was written, by the same code that
+`breakroom report` uses later, also when the run was interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform as host_platform
+import resource
+import secrets
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from breakroom import __version__
+from breakroom.director.plan import RunPlan, TrialPlan
+from breakroom.director.state import TrialState
+from breakroom.director.trial import TrialContext, run_trial
+from breakroom.journal.records import Problem, Record, RunEnded, RunStarted, ToolCost
+from breakroom.journal.store import JournalError, JournalWriter
+from breakroom.platforms.base import Capabilities, Platform, PlatformError
+
+__all__ = ["Observer", "RunOutcome", "make_run_directory", "run_plan"]
+
+
+class Observer:
+    """What a live view hears of a run. Every method may be overridden; these do nothing."""
+
+    def run_started(self, plan: RunPlan, directory: Path) -> None:
+        """The run's directory exists and its first record is written."""
+
+    def trial_started(self, plan: TrialPlan, state: TrialState) -> None:
+        """A trial begins; `state` changes as it goes on."""
+
+    def record(self, record: Record) -> None:
+        """A record was written."""
+
+    def trial_ended(self, plan: TrialPlan, outcome: str) -> None:
+        """A trial is over and cleaned up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """How the run went as such; what it found out is for the analysis to say."""
+
+    directory: Path
+    outcome: Literal["completed", "aborted", "failed"]
+    reason: str = ""
+    usage_error: bool = False
+    """The reason is one that the user can mend in the call or the file (exit code 2)."""
+
+
+def make_run_directory(out: Path, label: str) -> Path:
+    """Create `OUT/<run-id>`, a directory nobody else has, and return it.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    while True:
+        directory = out / f"{stamp}-{label}-{secrets.token_hex(2)}"
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        (directory / "samples").mkdir()
+        (directory / "logs").mkdir()
+        return directory
+
+
+async def run_plan(plan: RunPlan, platform: Platform, directory: Path, observer: Observer) -> RunOutcome:
+    """Run every trial of the plan. Never raises for what happens to a trial; an interruption ends in `aborted`.
+
+    A journal that cannot be written (disk full) ends the run as `failed`, after everything was stopped.
+
+    Raises:
+        JournalError: the journal cannot even be created.
+    """
+    journal = JournalWriter(directory)
+    journal.listen(observer.record)
+    this = asyncio.current_task()
+    journal.on_failure = lambda _failure: this and this.cancel()
+    began = time.monotonic_ns()
+    outcome: Literal["completed", "aborted", "failed"] = "failed"
+    reason, usage = "", False
+    try:
+        _write_start(journal, plan, directory.name)
+        observer.run_started(plan, directory)
+        capabilities = await platform.capabilities()
+        outcome, reason, usage = await _run_trials(plan, platform, directory, journal, observer, capabilities)
+    except asyncio.CancelledError:
+        outcome, reason = "aborted", "interrupted"
+        if journal.failure is not None:
+            outcome, reason = "failed", str(journal.failure)
+    except PlatformError as error:
+        reason, usage = str(error), error.code in USAGE_CODES
+        journal.append(_platform_problem(error))
+    finally:
+        _write_end(journal, began, outcome, reason)
+    return RunOutcome(directory=directory, outcome=outcome, reason=reason, usage_error=usage)
+
+
+USAGE_CODES = frozenset({"port-taken", "program-missing", "image-unknown", "unsupported"})
+"""Platform errors that the user mends in the call or the file, not on the machine."""
+
+
+async def _run_trials(
+    plan: RunPlan,
+    platform: Platform,
+    directory: Path,
+    journal: JournalWriter,
+    observer: Observer,
+    capabilities: Capabilities,
+) -> tuple[Literal["completed", "aborted", "failed"], str, bool]:
+    failed: list[str] = []
+    usage = False
+    for trial in plan.trials:
+        state = TrialState(directory, trial.id, wanted_tasks(trial))
+        unlisten = journal.listen(state.observe)
+        ctx = TrialContext(
+            plan=trial,
+            platform=platform,
+            directory=directory,
+            emit=journal.append,
+            now=time.monotonic_ns,
+            state=state,
+            capabilities=capabilities.how,
+        )
+        observer.trial_started(trial, state)
+        try:
+            ended = await run_trial(ctx)
+        finally:
+            unlisten()
+        observer.trial_ended(trial, ended)
+        if ended == "failed":
+            problems = [record for record in state.records if isinstance(record, Problem)]
+            failed += [str(record.params.get("message", record.code)) for record in problems[:1]]
+            if problems and problems[0].code.removeprefix("platform.") in USAGE_CODES:
+                usage = True
+                break
+    if failed and usage:
+        return "failed", failed[0], True
+    return "completed", "", False
+
+
+def wanted_tasks(trial: TrialPlan) -> int:
+    """How many tasks the contender wants in rotation."""
+    if trial.contender.runs_as == "container":
+        return 1
+    return trial.contender.service.deploy.replicas
+
+
+def _write_start(journal: JournalWriter, plan: RunPlan, run_id: str) -> None:
+    journal.append(
+        RunStarted(
+            t=time.monotonic_ns(),
+            unix_ns=time.time_ns(),
+            run_id=run_id,
+            version=__version__,
+            argv=tuple(sys.argv[1:]),
+            platform=plan.platform,
+            pace=plan.pace,
+            seed=plan.seed,
+            repeat=plan.repeat,
+            trials=tuple(trial.id for trial in plan.trials),
+            host=_describe_host(),
+        )
+    )
+
+
+def _write_end(
+    journal: JournalWriter, began: int, outcome: Literal["completed", "aborted", "failed"], reason: str
+) -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    # ru_maxrss is in KiB on Linux, in bytes on macOS (getrusage(2) of each).
+    scale = 1 if sys.platform == "darwin" else 1024
+    now = time.monotonic_ns()
+    try:
+        journal.append(
+            ToolCost(
+                t=now,
+                process="main",
+                cpu_user_ns=int(used.ru_utime * 1e9),
+                cpu_system_ns=int(used.ru_stime * 1e9),
+                max_rss_bytes=used.ru_maxrss * scale,
+                wall_ns=now - began,
+            )
+        )
+        journal.append(RunEnded(t=now, outcome=outcome, reason=reason))
+    finally:
+        journal.close()
+
+
+def _describe_host() -> dict[str, Any]:
+    return {
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": host_platform.system(),
+        "release": host_platform.release(),
+        "machine": host_platform.machine(),
+        "python": host_platform.python_version(),
+    }
+
+
+def _platform_problem(error: PlatformError) -> Problem:
+    return Problem(
+        t=time.monotonic_ns(),
+        severity="error",
+        code=f"platform.{error.code}",
+        params={"message": str(error), "hint": error.hint},
+    )
+
+

@@ -1,0 +1,271 @@
+"""One trial from deployment to a clean machine: the timeline of a drill played against one contender.
+
+Called by `director.run` for each trial. Order: deploy → wait for capacity → probe and load on → steady state → timeline and
+operator → recovered → load off → undo → remove → look whether anything is left. Whatever goes wrong, the second
+half runs, the journal says what happened, and the next trial can start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from breakroom.director.operator import operate
+from breakroom.director.plan import TrialPlan
+from breakroom.director.state import TrialState
+from breakroom.director.tasks import background, shielded
+from breakroom.faults.base import FaultContext, FaultError, Injected
+from breakroom.faults.registry import inject
+from breakroom.journal.records import (
+    CleanlinessChecked,
+    PhaseStarted,
+    Problem,
+    Record,
+    TrialEnded,
+    TrialStarted,
+)
+from breakroom.load.stream import Stream, open_stream
+from breakroom.platforms.base import Deployment, Platform, PlatformError
+from breakroom.spec.plan import plan_digest, shared_plan, to_builtins
+
+__all__ = ["TrialContext", "run_trial"]
+
+Outcome = Literal["completed", "not-steady", "not-recovered", "aborted", "failed"]
+POLL_SECONDS = 0.05
+
+
+@dataclass(slots=True, kw_only=True)
+class TrialContext:
+    """What one trial works with."""
+
+    plan: TrialPlan
+    platform: Platform
+    directory: Path
+    emit: Callable[[Record], None]
+    now: Callable[[], int]
+    state: TrialState
+    capabilities: dict[str, str]
+    undos: list[Injected] = field(default_factory=list)
+
+    @property
+    def trial(self) -> str:
+        """The trial's id."""
+        return self.plan.id
+
+    def phase(self, phase: Literal["deploying", "steadying", "faulting", "recovering", "undoing", "done"]) -> int:
+        """Enter a phase; returns the moment."""
+        at = self.now()
+        self.emit(PhaseStarted(t=at, trial=self.trial, phase=phase))
+        return at
+
+    def problem(self, severity: Literal["note", "warning", "error"], code: str, **params: object) -> None:
+        """Write down what a reader of the results must know."""
+        self.emit(Problem(t=self.now(), trial=self.trial, severity=severity, code=code, params=params))
+
+
+class _NotSteady(Exception):
+    """Steady state was not reached; the text says what was missing."""
+
+
+async def run_trial(ctx: TrialContext) -> Outcome:
+    """Run the trial to its end and clean up after it.
+
+    Returns:
+        How it ended. `failed`: the platform or a fault could not do its part.
+
+    Raises:
+        asyncio.CancelledError: the run was interrupted; everything is cleaned up and written before it is raised.
+    """
+    _write_start(ctx)
+    outcome: Outcome = "failed"
+    reason = ""
+    deployment: Deployment | None = None
+    try:
+        ctx.phase("deploying")
+        deployment = await ctx.platform.deploy(
+            ctx.plan.contender, trial=ctx.trial, directory=ctx.directory, emit=ctx.emit
+        )
+        outcome, reason = await _observe(ctx, deployment)
+    except asyncio.CancelledError:
+        outcome, reason = "aborted", "interrupted"
+        raise
+    except PlatformError as error:
+        reason = str(error)
+        ctx.problem("error", f"platform.{error.code}", message=str(error), hint=error.hint)
+    except FaultError as error:
+        reason = str(error)
+        ctx.problem("error", f"fault.{error.code}", message=str(error))
+    except _NotSteady as error:
+        outcome, reason = "not-steady", str(error)
+        ctx.problem("error", "not-steady", message=str(error))
+    finally:
+        await shielded(_clean_up(ctx, deployment))
+        ctx.emit(TrialEnded(t=ctx.now(), trial=ctx.trial, outcome=outcome, reason=reason))
+        ctx.phase("done")
+    return outcome
+
+
+def _write_start(ctx: TrialContext) -> None:
+    drill, contender = ctx.plan.drill, ctx.plan.contender
+    shared = shared_plan(
+        drill, contender, seed=ctx.plan.seed, image_digest=ctx.platform.image_digest(contender.service)
+    )
+    ctx.emit(
+        TrialStarted(
+            t=ctx.now(),
+            trial=ctx.trial,
+            drill=drill.name,
+            contender=contender.name,
+            repeat=ctx.plan.repeat,
+            runs_as=contender.runs_as,
+            seed=ctx.plan.seed,
+            shared_plan=shared,
+            plan_digest=plan_digest(shared),
+            plan=to_builtins(drill),
+            capabilities=ctx.capabilities,
+        )
+    )
+
+
+async def _observe(ctx: TrialContext, deployment: Deployment) -> tuple[Outcome, str]:
+    """From deployed to recovered, with probe and load on. Returns the outcome and its reason."""
+    drill = ctx.plan.drill
+    within = drill.steady_state.within / 1e9
+    if not await ctx.state.until(lambda: ctx.state.at_capacity or _hopeless(ctx.state), within=within):
+        raise _NotSteady(_missing_capacity(ctx.state, within))
+    if not ctx.state.at_capacity:
+        raise _NotSteady(_missing_capacity(ctx.state, within))
+    async with _streams(ctx, deployment), _polling(ctx.state):
+        ctx.phase("steadying")
+        await _steady(ctx)
+        zero = ctx.phase("faulting")
+        async with _operator(ctx, deployment):
+            proved = await _play(ctx, deployment, zero)
+            ctx.phase("recovering")
+            recovered = await ctx.state.until(
+                lambda: ctx.state.recovered(since=proved, stable=drill.recovered.stable),
+                within=drill.recovered.within / 1e9,
+            )
+        ctx.phase("undoing")
+    if recovered:
+        return "completed", ""
+    return "not-recovered", f"not stable again {drill.recovered.within / 1e9:g} s after the last step"
+
+
+def _hopeless(state: TrialState) -> bool:
+    """Whether a task was rejected: it can never start, so waiting is in vain."""
+    return any(task.state == "rejected" for task in state.tasks.values())
+
+
+def _missing_capacity(state: TrialState, within: float) -> str:
+    errors = sorted({task.error for task in state.tasks.values() if task.error})
+    said = f"; last error: {errors[-1]}" if errors else ""
+    waited = "a task was rejected" if _hopeless(state) else f"after {within:g} s"
+    return f"{state.serving} of {state.wanted} tasks were in rotation, {waited}{said}"
+
+
+async def _steady(ctx: TrialContext) -> None:
+    drill = ctx.plan.drill
+    wanted = drill.steady_state
+
+    def steady() -> bool:
+        return ctx.state.steady(
+            duration=wanted.duration, availability=wanted.availability, rate=drill.probe.rate
+        )
+
+    if not await ctx.state.until(steady, within=(wanted.duration + wanted.within) / 1e9):
+        probe = ctx.state.streams.get("probe")
+        seen = f"{probe.ok} probes ok, {probe.failed} failed" if probe else "no probe"
+        raise _NotSteady(
+            f"no {wanted.duration / 1e9:g} s with at least {wanted.availability:.2%} of probes ok ({seen}); "
+            f"{ctx.state.serving} of {ctx.state.wanted} tasks in rotation"
+        )
+
+
+async def _play(ctx: TrialContext, deployment: Deployment, zero: int) -> int:
+    """Play the timeline; returns the moment the last fault took effect (or was injected, if unproved)."""
+    fault_ctx = FaultContext(
+        trial=ctx.trial,
+        deployment=deployment,
+        emit=ctx.emit,
+        now=ctx.now,
+        wait_for=ctx.state.wait_for,
+        choose=random.Random(ctx.plan.seed),  # noqa: S311 (a seeded choice that can be repeated is the point)
+    )
+    proved = zero
+    for number, step in enumerate(sorted(ctx.plan.drill.timeline, key=lambda step: step.at), start=1):
+        await asyncio.sleep(max(0.0, (zero + step.at - ctx.now()) / 1e9))
+        injected = await inject(fault_ctx, f"step-{number}", step)
+        ctx.undos.append(injected)
+        proved = injected.proved_t if injected.proved_t is not None else ctx.now()
+    return proved
+
+
+@asynccontextmanager
+async def _streams(ctx: TrialContext, deployment: Deployment) -> AsyncIterator[None]:
+    """Probe and load, on for the block and drained after it; also when the block is cancelled."""
+    drill = ctx.plan.drill
+    opened: list[Stream] = []
+    try:
+        specs = [("probe", drill.probe), *([("load", drill.load)] if drill.load else [])]
+        for name, spec in specs:
+            opened.append(
+                await open_stream(
+                    name=name,
+                    spec=spec,
+                    url=deployment.endpoint.url(spec.path),
+                    directory=ctx.directory,
+                    trial=ctx.trial,
+                    emit=ctx.emit,
+                    seed=ctx.plan.seed,
+                )
+            )
+        yield
+    finally:
+        for stream in reversed(opened):
+            await shielded(stream.stop())
+
+
+@asynccontextmanager
+async def _polling(state: TrialState) -> AsyncIterator[None]:
+    """Follow the sample files for the block."""
+
+    async def follow() -> None:
+        while True:
+            state.poll()
+            await asyncio.sleep(POLL_SECONDS)
+
+    async with background(follow(), f"follow samples of {state.trial}"):
+        yield
+
+
+@asynccontextmanager
+async def _operator(ctx: TrialContext, deployment: Deployment) -> AsyncIterator[None]:
+    model = ctx.plan.contender.operator
+    if model is None or ctx.plan.contender.runs_as != "container":
+        yield
+        return
+    work = operate(model, deployment, ctx.state, ctx.emit, ctx.now)
+    async with background(work, f"operator of {ctx.trial}"):
+        yield
+
+
+async def _clean_up(ctx: TrialContext, deployment: Deployment | None) -> None:
+    for injected in reversed(ctx.undos):
+        if injected.undo is not None:
+            await injected.undo()
+    if deployment is None:
+        return
+    left = await deployment.remove()
+    ctx.emit(
+        CleanlinessChecked(
+            t=ctx.now(), trial=ctx.trial, checked=("processes", "ports", "cgroups"), left=tuple(left)
+        )
+    )
+    if left:
+        ctx.problem("warning", "left-behind", what=", ".join(left))

@@ -1,0 +1,117 @@
+"""Which records of a run are worth a line to the person watching, and in which words.
+
+Used by the live and the plain view, so that both tell the same story. Pure: a record in, a sentence or nothing out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from breakroom.i18n import Translator
+from breakroom.journal.records import (
+    ActionChanged,
+    PhaseStarted,
+    Problem,
+    Record,
+    RotationChanged,
+    TaskChanged,
+    TrialEnded,
+    UpdateChanged,
+)
+
+__all__ = ["Line", "describe", "phase_words", "state_words"]
+
+Tone = Literal["plain", "good", "bad", "fault", "act", "quiet"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One sentence, when it happened (monotonic ns), and how to colour it."""
+
+    t: int
+    text: str
+    tone: Tone = "plain"
+
+
+def phase_words(phase: str, tr: Translator) -> str:
+    """A phase of a trial, as a person would call it."""
+    return {
+        "deploying": tr.gettext("deploying"),
+        "steadying": tr.gettext("waiting for steady state"),
+        "faulting": tr.gettext("breaking it"),
+        "recovering": tr.gettext("watching the recovery"),
+        "undoing": tr.gettext("cleaning up"),
+        "done": tr.gettext("done"),
+    }.get(phase, phase)
+
+
+def state_words(state: str, *, in_rotation: bool, tr: Translator) -> str:
+    """A task's state; `serving` where it is in rotation. Swarm's own words stay as they are."""
+    return tr.gettext("serving") if in_rotation else state
+
+
+def describe(record: Record, tr: Translator) -> Line | None:
+    """The line for a record, or None where it is not worth one."""
+    match record:
+        case PhaseStarted(phase=phase):
+            return Line(record.t, phase_words(phase, tr), "quiet")
+        case ActionChanged():
+            return _action(record, tr)
+        case TaskChanged():
+            return _task(record, tr)
+        case RotationChanged():
+            return _rotation(record, tr)
+        case UpdateChanged(message=message):
+            return Line(record.t, message)
+        case Problem(code=code, params=params):
+            return Line(record.t, tr.message(code, params), "bad" if record.severity == "error" else "plain")
+        case TrialEnded(outcome=outcome, reason=reason) if outcome != "completed":
+            return Line(record.t, tr.gettext("ended: {outcome} ({reason})").format(outcome=outcome, reason=reason), "bad")
+        case _:
+            return None
+
+
+def _action(record: ActionChanged, tr: Translator) -> Line | None:
+    tasks = ", ".join(record.tasks)
+    if record.kind == "kill":
+        words = {
+            "intended": tr.gettext("killing {tasks} with {signal}"),
+            "proved": tr.gettext("proved: {tasks} is dead, by the kernel's exit notice"),
+            "unproved": tr.gettext("not proved: no exit of {tasks} was seen"),
+        }
+    else:
+        words = {
+            "intended": tr.gettext("the operator model restarts the container"),
+            "proved": tr.gettext("restarted by the operator model: {tasks}"),
+            "unproved": tr.gettext("the operator model's restart had no effect"),
+            "failed": tr.gettext("the operator model could not restart it: {reason}"),
+        }
+    sentence = words.get(record.stage)
+    if sentence is None:
+        return None
+    text = sentence.format(
+        tasks=tasks, signal=record.detail.get("signal", ""), reason=record.detail.get("reason", "")
+    )
+    return Line(record.proved_t or record.t, text, "fault" if record.kind == "kill" else "act")
+
+
+def _task(record: TaskChanged, tr: Translator) -> Line | None:
+    if record.state in {"failed", "rejected"}:
+        text = tr.gettext("{task} (slot {slot}) {state}: {error}")
+        tone: Tone = "bad"
+    elif record.state == "running":
+        text, tone = tr.gettext("{task} (slot {slot}) is running"), "plain"
+    else:
+        return None
+    filled = text.format(task=record.task, slot=record.slot, state=record.state, error=record.error)
+    return Line(record.t, filled, tone)
+
+
+def _rotation(record: RotationChanged, tr: Translator) -> Line:
+    if record.in_rotation:
+        return Line(record.t, tr.gettext("{task} is in rotation").format(task=record.task), "good")
+    text = tr.gettext("{task} left the rotation ({reason}), {open} connections open").format(
+        task=record.task, reason=record.reason, open=record.open_connections
+    )
+    return Line(record.t, text, "bad" if record.reason == "cut" else "quiet")

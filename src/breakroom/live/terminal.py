@@ -1,0 +1,254 @@
+"""The live view of a run at a terminal, and the plain view where there is none.
+
+Created by `cli.run`, fed by the director's observer calls. Both write to the stream they are given (standard error,
+so that standard output stays for results). The live view is drawn from the event loop, never from a thread: what it
+reads is what the director sees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from breakroom.director.plan import RunPlan, TrialPlan, expected_ns
+from breakroom.director.run import Observer
+from breakroom.director.state import BIN_NS, StreamState, TrialState
+from breakroom.i18n import Translator
+from breakroom.journal.records import Record, RotationChanged
+from breakroom.live.events import Line, describe, phase_words, state_words
+from breakroom.spec.units import format_size
+
+__all__ = ["LiveView", "PlainView", "RunView", "make_view"]
+
+REFRESH_SECONDS = 0.125
+SHOWN_LINES = 8
+SHOWN_TASKS = 12
+BARS = " ▁▂▃▄▅▆▇█"
+STYLES = {"plain": "", "good": "green", "bad": "red", "fault": "bold magenta", "act": "cyan", "quiet": "dim"}
+
+
+class RunView(Observer):
+    """What both views share: where the run stands."""
+
+    def __init__(self, console: Console, tr: Translator) -> None:
+        self.console = console
+        self.tr = tr
+        self.plan: RunPlan | None = None
+        self.trial: TrialPlan | None = None
+        self.state: TrialState | None = None
+        self.done = 0
+        self.began = time.monotonic_ns()
+        self.trial_began = self.began
+
+    def run_started(self, plan: RunPlan, directory: Path) -> None:
+        """Remember the plan."""
+        self.plan = plan
+        self.began = time.monotonic_ns()
+
+    def trial_started(self, plan: TrialPlan, state: TrialState) -> None:
+        """Turn to the next trial."""
+        self.trial, self.state = plan, state
+        self.trial_began = time.monotonic_ns()
+
+    def trial_ended(self, plan: TrialPlan, outcome: str) -> None:
+        """Count it."""
+        self.done += 1
+
+    def elapsed_and_expected(self) -> tuple[float, float]:
+        """Seconds since the run began, and about how many it will take in all."""
+        now = time.monotonic_ns()
+        elapsed = (now - self.began) / 1e9
+        if self.plan is None:
+            return elapsed, elapsed
+        rest = sum(expected_ns(trial) for trial in self.plan.trials[self.done :]) / 1e9
+        if self.done < len(self.plan.trials):
+            current = expected_ns(self.plan.trials[self.done]) / 1e9
+            rest -= min((now - self.trial_began) / 1e9, current)
+        return elapsed, elapsed + rest
+
+    async def __aenter__(self) -> RunView:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+class PlainView(RunView):
+    """One line for each thing that happens: for pipes, logs and CI."""
+
+    def run_started(self, plan: RunPlan, directory: Path) -> None:
+        """Say what is going to run, and where the results will lie."""
+        super().run_started(plan, directory)
+        _, expected = self.elapsed_and_expected()
+        text = self.tr.gettext("{count} trials, about {expected}; results in {directory}")
+        self._print(
+            text.format(count=len(plan.trials), expected=self.tr.duration(expected), directory=directory)
+        )
+
+    def trial_started(self, plan: TrialPlan, state: TrialState) -> None:
+        """Say which trial begins."""
+        super().trial_started(plan, state)
+        assert self.plan is not None
+        self._print(f"[{self.done + 1}/{len(self.plan.trials)}] {plan.id}")
+
+    def record(self, record: Record) -> None:
+        """Say what happened, if it is worth a line."""
+        line = describe(record, self.tr)
+        if line is not None:
+            self._print(f"  {(line.t - self.trial_began) / 1e9:7.3f} s  {line.text}")
+
+    def trial_ended(self, plan: TrialPlan, outcome: str) -> None:
+        """Say what the probe saw in all."""
+        super().trial_ended(plan, outcome)
+        probe = self.state.streams.get("probe") if self.state else None
+        if probe is not None:
+            text = self.tr.gettext("probe: {ok} ok, {failed} failed")
+            self._print("  " + text.format(ok=probe.ok, failed=probe.failed))
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+class LiveView(RunView):
+    """Redraws one screenful in place: progress, replicas, requests right now, the last events."""
+
+    def __init__(self, console: Console, tr: Translator) -> None:
+        super().__init__(console, tr)
+        self._lines: deque[Line] = deque(maxlen=SHOWN_LINES)
+        self._live = Live(
+            console=console, auto_refresh=False, transient=True, get_renderable=self._draw, redirect_stdout=False
+        )
+        self._drawing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> LiveView:
+        self._live.start()
+        self._drawing = asyncio.get_running_loop().create_task(self._redraw(), name="draw the live view")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._drawing is not None:
+            self._drawing.cancel()
+            await asyncio.wait([self._drawing])
+        self._live.stop()
+
+    async def _redraw(self) -> None:
+        while True:
+            self._live.refresh()
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    def trial_started(self, plan: TrialPlan, state: TrialState) -> None:
+        """Begin with an empty list of events."""
+        super().trial_started(plan, state)
+        self._lines.clear()
+
+    def record(self, record: Record) -> None:
+        """Keep the line for the next drawing. Entries into rotation at the start would crowd out the rest."""
+        if isinstance(record, RotationChanged) and self.state is not None and self.state.phase == "deploying":
+            return
+        line = describe(record, self.tr)
+        if line is not None:
+            self._lines.append(line)
+
+    # --- drawing ----------------------------------------------------------------------------------------------
+
+    def _draw(self) -> RenderableType:
+        if self.plan is None or self.trial is None or self.state is None:
+            return Text(self.tr.gettext("starting"))
+        body = Group(self._progress(), Text(), self._tasks(), Text(), *self._requests(), Text(), *self._events())
+        position = f"{min(self.done + 1, len(self.plan.trials))}/{len(self.plan.trials)}"
+        title = f"[bold]breakroom[/]  {self.plan.platform}  {self.plan.pace}  [bold]{self.trial.id}[/]  ({position})"
+        return Panel(body, title=title, title_align="left", border_style="blue", padding=(0, 1))
+
+    def _progress(self) -> RenderableType:
+        assert self.state is not None
+        elapsed, expected = self.elapsed_and_expected()
+        row = Table.grid(padding=(0, 2), expand=True)
+        row.add_column(ratio=1)
+        row.add_column(justify="right")
+        phase = Text(phase_words(self.state.phase, self.tr), style="bold")
+        times = self.tr.gettext("{elapsed} of about {expected}").format(
+            elapsed=self.tr.duration(elapsed), expected=self.tr.duration(expected)
+        )
+        row.add_row(phase, times)
+        return Group(row, ProgressBar(total=max(expected, 0.1), completed=elapsed))
+
+    def _tasks(self) -> RenderableType:
+        assert self.state is not None
+        table = Table(box=None, padding=(0, 2), header_style="dim", pad_edge=False)
+        for name in ("SLOT", "TASK", self.tr.gettext("STATE"), self.tr.gettext("SINCE"), self.tr.gettext("MEMORY")):
+            table.add_column(name)
+        now = time.monotonic_ns()
+        tasks = sorted(self.state.tasks.values(), key=lambda task: (task.slot, -task.since))
+        alive = [task for task in tasks if task.alive or now - task.since < 10_000_000_000]
+        for task in alive[:SHOWN_TASKS]:
+            serving = task.in_rotation and task.alive
+            style = "green" if serving else ("yellow" if task.alive else "red")
+            memory = ""
+            if task.memory_bytes is not None and task.alive:
+                limit = f" / {format_size(task.memory_limit_bytes)}" if task.memory_limit_bytes else ""
+                memory = format_size(task.memory_bytes) + limit
+            table.add_row(
+                str(task.slot),
+                task.task,
+                Text(state_words(task.state, in_rotation=serving, tr=self.tr), style=style),
+                self.tr.duration(max(0, now - task.since) / 1e9),
+                memory,
+            )
+        if len(alive) > SHOWN_TASKS:
+            table.add_row("", self.tr.gettext("… and {count} more").format(count=len(alive) - SHOWN_TASKS))
+        return table
+
+    def _requests(self) -> list[RenderableType]:
+        assert self.state is not None
+        shown: list[RenderableType] = []
+        for name in ("probe", "load"):
+            stream = self.state.streams.get(name)
+            if stream is not None:
+                shown.append(self._stream(name, stream))
+        return shown or [Text(self.tr.gettext("no requests yet"), style="dim")]
+
+    def _stream(self, name: str, stream: StreamState) -> RenderableType:
+        width = max(10, min(60, self.console.width - 52))
+        newest = max(stream.bins, default=time.monotonic_ns() // BIN_NS)
+        bins = [stream.bins.get(number, [0, 0]) for number in range(newest - width + 1, newest + 1)]
+        most = max((ok + failed for ok, failed in bins), default=1) or 1
+        line = Text(f"{name:<6}")
+        for ok, failed in bins:
+            height = -(-(ok + failed) * (len(BARS) - 1) // most)
+            style = "red" if failed else "green"
+            line.append(BARS[height], style=style)
+        line.append("  ")
+        line.append(self.tr.gettext("{count} ok").format(count=f"{stream.ok:,}"), style="green")
+        line.append("  ")
+        line.append(
+            self.tr.gettext("{count} failed").format(count=f"{stream.failed:,}"),
+            style="red" if stream.failed else "dim",
+        )
+        return line
+
+    def _events(self) -> list[RenderableType]:
+        return [
+            Text(f"{(line.t - self.trial_began) / 1e9:7.2f} s  {line.text}", style=STYLES[line.tone])
+            for line in self._lines
+        ]
+
+
+def make_view(console: Console, tr: Translator) -> RunView:
+    """The live view on a terminal that can redraw, the plain one otherwise."""
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveView(console, tr)
+    return PlainView(console, tr)
