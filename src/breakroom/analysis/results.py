@@ -1,11 +1,11 @@
 """The findings of a run as data: what `results.json` holds and every presenter reads.
 
-Made by `analysis.run.analyse`; written as JSON by the director; read by `report`, `live`, `cli`. Published as a JSON Schema by
-`breakroom schema results`. Language-neutral: a sentence is a `Reason` (a stable code with parameters), put into
-words by `i18n`. Definitions of the numbers: docs/numbers.md.
+Made by `analysis.run.analyse`; written as JSON by the director; read by `report`, `live`, `cli`. Published as
+a JSON Schema by `breakroom schema results`. Language-neutral: a sentence is a `Reason` (a stable code with
+parameters), put into words by `i18n`. Definitions of the numbers: docs/numbers.md.
 
-Units: `_s` seconds, `_per_s` per second, ratios from 0 to 1; moments (`…_at_s`) are seconds after the trial's `zero`,
-which is the moment the first fault took effect (or, where none did, the start of observation).
+Units: `_s` seconds, `_per_s` per second, ratios from 0 to 1; moments (`…_at_s`) are seconds after the trial's
+`zero`, which is the moment the first fault took effect (or, where none did, the start of observation).
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Reason(_Struct, frozen=True, kw_only=True):
 class Spread(_Struct, frozen=True, kw_only=True):
     """One number over the repeats of a contender.
 
-    `ci95_low/high`: a 95 % bootstrap interval of the median; None below 3 known values. `n` counts the trials where it is known,
-    `unknown` those where it is not. `resolution` is what the measurement could tell apart, in the value's own unit.
-    `modelled`: it contains an operator model's time.
+    `ci95_low/high`: a 95 % bootstrap interval of the median; None below 3 known values. `n` counts the trials
+    where it is known, `unknown` those where it is not. `resolution` is what the measurement could tell apart,
+    in the value's own unit. `modelled`: it contains an operator model's time.
     """
 
     median: float | None
@@ -76,7 +76,8 @@ class Spread(_Struct, frozen=True, kw_only=True):
 class Outage(_Struct, frozen=True, kw_only=True):
     """A maximal stretch in which no probe succeeded (`total`), or in which some failed (`degraded`).
 
-    From the first failed probe's intended time to the next success's; `end_at_s` None: not over when observation ended.
+    From the first failed probe's intended time to the next success's; `end_at_s` None: not over when
+    observation ended.
     """
 
     kind: Literal["total", "degraded"]
@@ -100,8 +101,9 @@ class Availability(_Struct, frozen=True, kw_only=True):
 class PhaseTime(_Struct, frozen=True, kw_only=True):
     """One moment of the recovery and the time since the moment before it in the list that is known.
 
-    `name`: fault, first_error, detected, replaced, running, in_rotation, first_success, full_capacity, stable.
-    `at_s` None: did not happen, or was not seen. `source`: `probe`, `load`, `platform`, `ingress`, `model`.
+    `name`: fault, first_error, detected, replaced, running, in_rotation, first_success, full_capacity,
+    stable. `at_s` None: did not happen, or was not seen. `source`: `probe`, `load`, `platform`, `ingress`,
+    `model`.
     """
 
     name: str
@@ -113,8 +115,9 @@ class PhaseTime(_Struct, frozen=True, kw_only=True):
 class CapacityKept(_Struct, frozen=True, kw_only=True):
     """Goodput of the load during the fault against before it.
 
-    `during` is from the fault's effect until full capacity is back (or the end). `kept` = during ÷ before; `lowest` is the
-    least of 1 s windows of it ÷ before. None where there was no load or it did not saturate (`saturated` False).
+    `during` is from the fault's effect until full capacity is back (or the end). `kept` = during ÷ before;
+    `lowest` is the least of 1 s windows of it ÷ before. None where there was no load or it did not saturate
+    (`saturated` False).
     """
 
     before_per_s: float | None
@@ -161,11 +164,12 @@ class OperatorWork(_Struct, frozen=True, kw_only=True):
 
 
 class CutConnections(_Struct, frozen=True, kw_only=True):
-    """Failures against the connections that were open on what was killed; the ingress's own count is independent of the samples.
+    """Failures against the connections that were open on what was killed, as the ingress counted them.
 
-    `failed_requests`: probe and load samples not ok between fault and stable. `open_on_target`: connections that the ingress had
-    assigned to the killed tasks when they left rotation. `refused_by_target`: new ones their ports refused in the
-    moment before. `within`: failed ≤ open + refused; None where unknown.
+    The ingress's count is independent of the samples. `failed_requests`: probe and load samples not ok
+    between fault and stable. `open_on_target`: connections that the ingress had assigned to the killed tasks
+    when they left rotation. `refused_by_target`: new ones their ports refused in the moment before. `within`:
+    failed ≤ open + refused; None where unknown.
     """
 
     failed_requests: int
@@ -190,7 +194,7 @@ class GeneratorReport(_Struct, frozen=True, kw_only=True):
 
 
 class PlanProof(_Struct, frozen=True, kw_only=True):
-    """Whether the trial ran the shared plan: its digest, and the arrivals recomputed from the plan against the samples."""
+    """Whether the trial ran the shared plan: its digest, and the plan's arrivals against the samples'."""
 
     digest: str
     arrivals_checked: int
@@ -207,7 +211,7 @@ class Mark(_Struct, frozen=True, kw_only=True):
 
 
 class Band(_Struct, frozen=True, kw_only=True):
-    """One stretch of a task's life: for the band plot. `state` adds `rotation` (running and in rotation) to the task states."""
+    """One stretch of a task's life, for the band plot. `state`: a task state, or `rotation`."""
 
     task: str
     slot: int
@@ -272,7 +276,7 @@ class Condition(_Struct, frozen=True, kw_only=True):
 
 
 class ContenderResults(_Struct, frozen=True, kw_only=True):
-    """A contender of one drill over its repeats. `metrics` has every name of `spec.drill.METRICS` that is known or unknown."""
+    """A contender of a drill over its repeats. `metrics`: every name of `spec.drill.METRICS`, known or not."""
 
     name: str
     description: dict[str, str]
