@@ -47,7 +47,9 @@ async def _restart(
     known = frozenset(state.tasks)
     detail = {"reacts_after_ns": model.reacts_after, "acts_for_ns": model.acts_for}
 
-    def write(stage: str, *, proved_t: int | None = None, tasks: tuple[str, ...] = (), reason: str = "") -> int:
+    def write(
+        stage: str, *, proved_t: int | None = None, tasks: tuple[str, ...] = (), reason: str = ""
+    ) -> int:
         at = now()
         emit(
             ActionChanged(

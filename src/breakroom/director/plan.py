@@ -45,7 +45,13 @@ class RunPlan:
 
 
 def plan_run(
-    drills: tuple[Drill, ...], *, platform: str, pace: str, seed: int, repeat: int, contenders: tuple[str, ...]
+    drills: tuple[Drill, ...],
+    *,
+    platform: str,
+    pace: str,
+    seed: int,
+    repeat: int,
+    contenders: tuple[str, ...],
 ) -> RunPlan:
     """Order the trials: drill by drill; within a drill repeat by repeat, and within a repeat contender by contender.
 

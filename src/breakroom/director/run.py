@@ -25,7 +25,7 @@ from breakroom.director.plan import RunPlan, TrialPlan
 from breakroom.director.state import TrialState
 from breakroom.director.trial import TrialContext, run_trial
 from breakroom.journal.records import Problem, Record, RunEnded, RunStarted, ToolCost
-from breakroom.journal.store import JournalError, JournalWriter
+from breakroom.journal.store import JournalWriter
 from breakroom.platforms.base import Capabilities, Platform, PlatformError
 
 __all__ = ["Observer", "RunOutcome", "make_run_directory", "run_plan"]
@@ -87,7 +87,12 @@ async def run_plan(plan: RunPlan, platform: Platform, directory: Path, observer:
     journal = JournalWriter(directory)
     journal.listen(observer.record)
     this = asyncio.current_task()
-    journal.on_failure = lambda _failure: this and this.cancel()
+
+    def give_up(_failure: JournalError) -> None:
+        if this is not None:
+            this.cancel()
+
+    journal.on_failure = give_up
     began = time.monotonic_ns()
     outcome: Literal["completed", "aborted", "failed"] = "failed"
     reason, usage = "", False
@@ -217,5 +222,3 @@ def _platform_problem(error: PlatformError) -> Problem:
         code=f"platform.{error.code}",
         params={"message": str(error), "hint": error.hint},
     )
-
-

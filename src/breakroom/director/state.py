@@ -51,6 +51,14 @@ class TaskState:
         """Whether it has not ended."""
         return self.state not in TERMINAL
 
+    def observe(self, record: RotationChanged | TaskStats) -> None:
+        """Take in what was heard of it."""
+        if isinstance(record, RotationChanged):
+            self.in_rotation = record.in_rotation
+        else:
+            self.memory_bytes = record.memory_bytes
+            self.memory_limit_bytes = record.memory_limit_bytes
+
 
 @dataclass(slots=True)
 class StreamState:
@@ -100,20 +108,13 @@ class TrialState:
             return
         if not isinstance(record, TaskStats):
             self.records.append(record)
+        if isinstance(record, TaskChanged):
+            self._observe_task(record)
+        elif isinstance(record, RotationChanged | TaskStats) and record.task in self.tasks:
+            self.tasks[record.task].observe(record)
         match record:
             case PhaseStarted():
                 self.phase, self.phase_since = record.phase, record.t
-            case TaskChanged():
-                self._observe_task(record)
-            case RotationChanged():
-                task = self.tasks.get(record.task)
-                if task is not None:
-                    task.in_rotation = record.in_rotation
-            case TaskStats():
-                task = self.tasks.get(record.task)
-                if task is not None:
-                    task.memory_bytes = record.memory_bytes
-                    task.memory_limit_bytes = record.memory_limit_bytes
             case ActionChanged():
                 self.actions.append(record)
             case StreamOpened():

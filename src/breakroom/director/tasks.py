@@ -18,7 +18,8 @@ __all__ = ["background", "shielded"]
 async def background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
     """Run `work` beside the block and cancel it at the block's end.
 
-    If `work` fails, the block is cancelled and the failure raised in its place, so that nobody waits for what can no longer come.
+    If `work` fails, the block is cancelled and the failure raised in its place, so that nobody waits for what can no
+    longer come.
     """
     owner = asyncio.current_task()
     task = asyncio.get_running_loop().create_task(work, name=name)

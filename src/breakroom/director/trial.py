@@ -1,8 +1,8 @@
 """One trial from deployment to a clean machine: the timeline of a drill played against one contender.
 
-Called by `director.run` for each trial. Order: deploy → wait for capacity → probe and load on → steady state → timeline and
-operator → recovered → load off → undo → remove → look whether anything is left. Whatever goes wrong, the second
-half runs, the journal says what happened, and the next trial can start.
+Called by `director.run` for each trial. Order: deploy → wait for capacity → probe and load on → steady state →
+timeline and operator → recovered → load off → undo → remove → look whether anything is left. Whatever goes wrong, the
+second half runs, the journal says what happened, and the next trial can start.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from breakroom.journal.records import (
 )
 from breakroom.load.stream import Stream, open_stream
 from breakroom.platforms.base import Deployment, Platform, PlatformError
+from breakroom.spec.drill import LoadSpec, ProbeSpec
 from breakroom.spec.plan import plan_digest, shared_plan, to_builtins
 
 __all__ = ["TrialContext", "run_trial"]
@@ -57,7 +58,9 @@ class TrialContext:
         """The trial's id."""
         return self.plan.id
 
-    def phase(self, phase: Literal["deploying", "steadying", "faulting", "recovering", "undoing", "done"]) -> int:
+    def phase(
+        self, phase: Literal["deploying", "steadying", "faulting", "recovering", "undoing", "done"]
+    ) -> int:
         """Enter a phase; returns the moment."""
         at = self.now()
         self.emit(PhaseStarted(t=at, trial=self.trial, phase=phase))
@@ -68,7 +71,7 @@ class TrialContext:
         self.emit(Problem(t=self.now(), trial=self.trial, severity=severity, code=code, params=params))
 
 
-class _NotSteady(Exception):
+class _NotSteadyError(Exception):
     """Steady state was not reached; the text says what was missing."""
 
 
@@ -100,7 +103,7 @@ async def run_trial(ctx: TrialContext) -> Outcome:
     except FaultError as error:
         reason = str(error)
         ctx.problem("error", f"fault.{error.code}", message=str(error))
-    except _NotSteady as error:
+    except _NotSteadyError as error:
         outcome, reason = "not-steady", str(error)
         ctx.problem("error", "not-steady", message=str(error))
     finally:
@@ -137,9 +140,9 @@ async def _observe(ctx: TrialContext, deployment: Deployment) -> tuple[Outcome, 
     drill = ctx.plan.drill
     within = drill.steady_state.within / 1e9
     if not await ctx.state.until(lambda: ctx.state.at_capacity or _hopeless(ctx.state), within=within):
-        raise _NotSteady(_missing_capacity(ctx.state, within))
+        raise _NotSteadyError(_missing_capacity(ctx.state, within))
     if not ctx.state.at_capacity:
-        raise _NotSteady(_missing_capacity(ctx.state, within))
+        raise _NotSteadyError(_missing_capacity(ctx.state, within))
     async with _streams(ctx, deployment), _polling(ctx.state):
         ctx.phase("steadying")
         await _steady(ctx)
@@ -181,7 +184,7 @@ async def _steady(ctx: TrialContext) -> None:
     if not await ctx.state.until(steady, within=(wanted.duration + wanted.within) / 1e9):
         probe = ctx.state.streams.get("probe")
         seen = f"{probe.ok} probes ok, {probe.failed} failed" if probe else "no probe"
-        raise _NotSteady(
+        raise _NotSteadyError(
             f"no {wanted.duration / 1e9:g} s with at least {wanted.availability:.2%} of probes ok ({seen}); "
             f"{ctx.state.serving} of {ctx.state.wanted} tasks in rotation"
         )
@@ -212,7 +215,9 @@ async def _streams(ctx: TrialContext, deployment: Deployment) -> AsyncIterator[N
     drill = ctx.plan.drill
     opened: list[Stream] = []
     try:
-        specs = [("probe", drill.probe), *([("load", drill.load)] if drill.load else [])]
+        specs: list[tuple[Literal["probe", "load"], ProbeSpec | LoadSpec]] = [("probe", drill.probe)]
+        if drill.load is not None:
+            specs.append(("load", drill.load))
         for name, spec in specs:
             opened.append(
                 await open_stream(

@@ -20,7 +20,7 @@ from breakroom.journal.records import ActionChanged, Record, UndoDone, UndoPlann
 from breakroom.platforms.base import Deployment, Emit, TaskView
 from breakroom.spec.drill import Step
 
-__all__ = ["Fault", "FaultContext", "FaultError", "Injected", "ActionLog"]
+__all__ = ["ActionLog", "Fault", "FaultContext", "FaultError", "Injected"]
 
 PROOF_WITHIN = 2_000_000_000
 """How long the evidence for a fault's effect is waited for, in nanoseconds, unless the fault says otherwise."""
@@ -52,12 +52,12 @@ class FaultContext:
     now: Callable[[], int]
     wait_for: WaitForRecord
     choose: random.Random
-    """Seeded by run seed and repeat alone, so that every contender's choices come from the same stream."""
+    """Seeded by the run's seed and the repeat alone: every contender's choices come from the same stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Injected:
-    """A fault that was injected. `proved_t` None: no evidence of effect. `undo` takes it back; None: nothing to undo."""
+    """A fault that was injected. `proved_t` None: no evidence of effect. `undo` None: nothing to take back."""
 
     action: str
     proved_t: int | None

@@ -1,8 +1,8 @@
 """The journal's records: one immutable type for each kind of thing that can happen in a run.
 
 Written by the director (and, through it, by the platforms) with `journal.store`; read by `analysis` and the live
-view. A record is one line of JSON in `journal.jsonl`; its `type` is the class name. Adding a field with a default keeps old journals
-readable; removing or renaming one does not.
+view. A record is one line of JSON in `journal.jsonl`; its `type` is the class name. Adding a field with a default
+keeps old journals readable; removing or renaming one does not.
 
 `t` is nanoseconds of the machine's monotonic clock (`time.monotonic_ns`), the same clock as the samples'.
 `RunStarted` ties it to the calendar. `trial` is empty for records about the whole run.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from breakroom.i18n import Translator
+from breakroom.i18n.terms import N_
 from breakroom.journal.records import (
     ActionChanged,
     PhaseStarted,
@@ -67,51 +68,65 @@ def describe(record: Record, tr: Translator) -> Line | None:
         case Problem(code=code, params=params):
             return Line(record.t, tr.message(code, params), "bad" if record.severity == "error" else "plain")
         case TrialEnded(outcome=outcome, reason=reason) if outcome != "completed":
-            return Line(record.t, tr.gettext("ended: {outcome} ({reason})").format(outcome=outcome, reason=reason), "bad")
+            return Line(
+                record.t,
+                tr.say("ended: {outcome:trial_outcome} ({reason})", outcome=outcome, reason=reason),
+                "bad",
+            )
         case _:
             return None
 
 
+KILL = {
+    "intended": N_("killing {tasks} with {signal}"),
+    "proved": N_("proved: {tasks} is dead, by the kernel's exit notice"),
+    "unproved": N_("not proved: no exit of {tasks} was seen"),
+}
+RESTART = {
+    "intended": N_("the operator model restarts the container"),
+    "proved": N_("restarted by the operator model: {tasks}"),
+    "unproved": N_("the operator model's restart had no effect"),
+    "failed": N_("the operator model could not restart it: {reason}"),
+}
+SENTENCES = {"kill": KILL, "restart": RESTART}
+
+
 def _action(record: ActionChanged, tr: Translator) -> Line | None:
-    tasks = ", ".join(record.tasks)
-    if record.kind == "kill":
-        words = {
-            "intended": tr.gettext("killing {tasks} with {signal}"),
-            "proved": tr.gettext("proved: {tasks} is dead, by the kernel's exit notice"),
-            "unproved": tr.gettext("not proved: no exit of {tasks} was seen"),
-        }
-    else:
-        words = {
-            "intended": tr.gettext("the operator model restarts the container"),
-            "proved": tr.gettext("restarted by the operator model: {tasks}"),
-            "unproved": tr.gettext("the operator model's restart had no effect"),
-            "failed": tr.gettext("the operator model could not restart it: {reason}"),
-        }
-    sentence = words.get(record.stage)
+    sentence = SENTENCES.get(record.kind, {}).get(record.stage)
     if sentence is None:
         return None
-    text = sentence.format(
-        tasks=tasks, signal=record.detail.get("signal", ""), reason=record.detail.get("reason", "")
+    text = tr.say(
+        sentence,
+        tasks=list(record.tasks),
+        signal=record.detail.get("signal"),
+        reason=record.detail.get("reason"),
     )
-    return Line(record.proved_t or record.t, text, "fault" if record.kind == "kill" else "act")
+    return Line(record.proved_t or record.t, text, "act" if record.kind == "restart" else "fault")
 
 
 def _task(record: TaskChanged, tr: Translator) -> Line | None:
     if record.state in {"failed", "rejected"}:
-        text = tr.gettext("{task} (slot {slot}) {state}: {error}")
-        tone: Tone = "bad"
-    elif record.state == "running":
-        text, tone = tr.gettext("{task} (slot {slot}) is running"), "plain"
-    else:
-        return None
-    filled = text.format(task=record.task, slot=record.slot, state=record.state, error=record.error)
-    return Line(record.t, filled, tone)
+        text = tr.say(
+            "{task} (slot {slot}) {state}: {error}",
+            task=record.task,
+            slot=record.slot,
+            state=record.state,
+            error=record.error,
+        )
+        return Line(record.t, text, "bad")
+    if record.state == "running":
+        text = tr.say("{task} (slot {slot}) is running", task=record.task, slot=record.slot)
+        return Line(record.t, text)
+    return None
 
 
 def _rotation(record: RotationChanged, tr: Translator) -> Line:
     if record.in_rotation:
-        return Line(record.t, tr.gettext("{task} is in rotation").format(task=record.task), "good")
-    text = tr.gettext("{task} left the rotation ({reason}), {open} connections open").format(
-        task=record.task, reason=record.reason, open=record.open_connections
+        return Line(record.t, tr.say("{task} is in rotation", task=record.task), "good")
+    text = tr.say(
+        "{task} left the rotation ({reason}), {open:count} {open:plural:connection|connections} open",
+        task=record.task,
+        reason=record.reason,
+        open=record.open_connections,
     )
     return Line(record.t, text, "bad" if record.reason == "cut" else "quiet")

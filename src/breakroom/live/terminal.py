@@ -12,6 +12,7 @@ import time
 from collections import deque
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -50,7 +51,7 @@ class RunView(Observer):
         self.began = time.monotonic_ns()
         self.trial_began = self.began
 
-    def run_started(self, plan: RunPlan, directory: Path) -> None:
+    def run_started(self, plan: RunPlan, directory: Path) -> None:  # noqa: ARG002 (the plain view prints it)
         """Remember the plan."""
         self.plan = plan
         self.began = time.monotonic_ns()
@@ -60,7 +61,7 @@ class RunView(Observer):
         self.trial, self.state = plan, state
         self.trial_began = time.monotonic_ns()
 
-    def trial_ended(self, plan: TrialPlan, outcome: str) -> None:
+    def trial_ended(self, plan: TrialPlan, outcome: str) -> None:  # noqa: ARG002 (others may want them)
         """Count it."""
         self.done += 1
 
@@ -76,7 +77,7 @@ class RunView(Observer):
             rest -= min((now - self.trial_began) / 1e9, current)
         return elapsed, elapsed + rest
 
-    async def __aenter__(self) -> RunView:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -92,9 +93,13 @@ class PlainView(RunView):
         """Say what is going to run, and where the results will lie."""
         super().run_started(plan, directory)
         _, expected = self.elapsed_and_expected()
-        text = self.tr.gettext("{count} trials, about {expected}; results in {directory}")
         self._print(
-            text.format(count=len(plan.trials), expected=self.tr.duration(expected), directory=directory)
+            self.tr.say(
+                "{count} {count:plural:trial|trials}, about {expected:duration}; results in {directory}",
+                count=len(plan.trials),
+                expected=expected,
+                directory=str(directory),
+            )
         )
 
     def trial_started(self, plan: TrialPlan, state: TrialState) -> None:
@@ -114,8 +119,10 @@ class PlainView(RunView):
         super().trial_ended(plan, outcome)
         probe = self.state.streams.get("probe") if self.state else None
         if probe is not None:
-            text = self.tr.gettext("probe: {ok} ok, {failed} failed")
-            self._print("  " + text.format(ok=probe.ok, failed=probe.failed))
+            text = self.tr.say(
+                "probe: {ok:count} ok, {failed:count} failed", ok=probe.ok, failed=probe.failed
+            )
+            self._print("  " + text)
 
     def _print(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -128,11 +135,15 @@ class LiveView(RunView):
         super().__init__(console, tr)
         self._lines: deque[Line] = deque(maxlen=SHOWN_LINES)
         self._live = Live(
-            console=console, auto_refresh=False, transient=True, get_renderable=self._draw, redirect_stdout=False
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            get_renderable=self._draw,
+            redirect_stdout=False,
         )
         self._drawing: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> LiveView:
+    async def __aenter__(self) -> Self:
         self._live.start()
         self._drawing = asyncio.get_running_loop().create_task(self._redraw(), name="draw the live view")
         return self
@@ -168,7 +179,9 @@ class LiveView(RunView):
     def _draw(self) -> RenderableType:
         if self.plan is None or self.trial is None or self.state is None:
             return Text(self.tr.gettext("starting"))
-        body = Group(self._progress(), Text(), self._tasks(), Text(), *self._requests(), Text(), *self._events())
+        body = Group(
+            self._progress(), Text(), self._tasks(), Text(), *self._requests(), Text(), *self._events()
+        )
         position = f"{min(self.done + 1, len(self.plan.trials))}/{len(self.plan.trials)}"
         title = f"[bold]breakroom[/]  {self.plan.platform}  {self.plan.pace}  [bold]{self.trial.id}[/]  ({position})"
         return Panel(body, title=title, title_align="left", border_style="blue", padding=(0, 1))
@@ -180,8 +193,8 @@ class LiveView(RunView):
         row.add_column(ratio=1)
         row.add_column(justify="right")
         phase = Text(phase_words(self.state.phase, self.tr), style="bold")
-        times = self.tr.gettext("{elapsed} of about {expected}").format(
-            elapsed=self.tr.duration(elapsed), expected=self.tr.duration(expected)
+        times = self.tr.say(
+            "{elapsed:duration} of about {expected:duration}", elapsed=elapsed, expected=expected
         )
         row.add_row(phase, times)
         return Group(row, ProgressBar(total=max(expected, 0.1), completed=elapsed))
@@ -189,7 +202,13 @@ class LiveView(RunView):
     def _tasks(self) -> RenderableType:
         assert self.state is not None
         table = Table(box=None, padding=(0, 2), header_style="dim", pad_edge=False)
-        for name in ("SLOT", "TASK", self.tr.gettext("STATE"), self.tr.gettext("SINCE"), self.tr.gettext("MEMORY")):
+        for name in (
+            "SLOT",
+            "TASK",
+            self.tr.gettext("STATE"),
+            self.tr.gettext("SINCE"),
+            self.tr.gettext("MEMORY"),
+        ):
             table.add_column(name)
         now = time.monotonic_ns()
         tasks = sorted(self.state.tasks.values(), key=lambda task: (task.slot, -task.since))
@@ -209,7 +228,7 @@ class LiveView(RunView):
                 memory,
             )
         if len(alive) > SHOWN_TASKS:
-            table.add_row("", self.tr.gettext("… and {count} more").format(count=len(alive) - SHOWN_TASKS))
+            table.add_row("", self.tr.say("… and {count:count} more", count=len(alive) - SHOWN_TASKS))
         return table
 
     def _requests(self) -> list[RenderableType]:
@@ -232,10 +251,10 @@ class LiveView(RunView):
             style = "red" if failed else "green"
             line.append(BARS[height], style=style)
         line.append("  ")
-        line.append(self.tr.gettext("{count} ok").format(count=f"{stream.ok:,}"), style="green")
+        line.append(self.tr.say("{count:count} ok", count=stream.ok), style="green")
         line.append("  ")
         line.append(
-            self.tr.gettext("{count} failed").format(count=f"{stream.failed:,}"),
+            self.tr.say("{count:count} failed", count=stream.failed),
             style="red" if stream.failed else "dim",
         )
         return line

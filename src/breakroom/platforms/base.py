@@ -1,8 +1,8 @@
 """The one protocol that every platform speaks: deploy a service, watch its tasks, act on it, take it away.
 
-Called by the director and the faults; implemented by `platforms.local` (and later docker, swarm). A platform writes what happens
-to its tasks as journal records through the `emit` it was given; methods return when the platform has accepted
-the wish, not when it has come true: that is waited for in the journal.
+Called by the director and the faults; implemented by `platforms.local` (and later docker, swarm). A platform writes
+what happens to its tasks as journal records through the `emit` it was given; methods return when the platform has
+accepted the wish, not when it has come true: that is waited for in the journal.
 """
 
 from __future__ import annotations

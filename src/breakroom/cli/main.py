@@ -1,0 +1,122 @@
+"""The command line's entry: every command's arguments, and nothing else; the work is in the module each names.
+
+Called by `__main__` and the console script. Imports only typer at start, so that `--help` comes at once; each command
+imports its module when it is run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Break a service on purpose, deployed in different ways, and measure what each way cost its users.",
+    epilog="Exit codes: 0 met, 1 not met, 2 wrong use, 3 unknown or aborted.",
+    pretty_exceptions_enable=False,
+)
+
+Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Where results are kept.", envvar="BREAKROOM_OUT")
+]
+Lang = Annotated[str, typer.Option("--lang", metavar="ko|en", help="Language; default: the locale's.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON on standard output.")]
+DEFAULT_OUT = Path("breakroom-results")
+
+
+@app.command()
+def run(
+    drills: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DRILL|FILE]...", help="Built-in drills or drill files; default: all built-in ones."
+        ),
+    ] = None,
+    *,
+    platform: Annotated[str, typer.Option(metavar="local", help="Where to deploy.")] = "local",
+    pace: Annotated[
+        str, typer.Option(metavar="quick|course", help="quick: minutes; course: the course's waits.")
+    ] = "quick",
+    contender: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this contender; may be given again.")
+    ] = None,
+    repeat: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Trials of each contender.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of every random choice.")] = 1,
+    out: Out = DEFAULT_OUT,
+    lang: Lang = "",
+    json: Json = False,
+) -> None:
+    """Break a service deployed in different ways, and compare what each way cost its users."""
+    from breakroom.cli.run import RunArguments, run_command
+
+    raise SystemExit(
+        run_command(
+            RunArguments(
+                drills=tuple(drills or ()),
+                platform=platform,
+                pace=pace,
+                contenders=tuple(contender or ()),
+                repeat=repeat,
+                seed=seed,
+                out=out,
+                lang=lang,
+                json=json,
+            )
+        )
+    )
+
+
+@app.command()
+def drills(*, lang: Lang = "", json: Json = False) -> None:
+    """List the built-in drills."""
+    from breakroom.cli.drills import drills_command
+
+    raise SystemExit(drills_command(lang=lang, json=json))
+
+
+@app.command()
+def report(
+    run_directory: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's id, its directory, or `latest`.")
+    ] = "latest",
+    *,
+    out: Out = DEFAULT_OUT,
+    lang: Lang = "",
+    json: Json = False,
+) -> None:
+    """Compute a run's findings from its journal again, and write its report; also for a run that was cut off."""
+    from breakroom.cli.report import report_command
+
+    raise SystemExit(report_command(run_directory, out=out, lang=lang, json=json))
+
+
+@app.command()
+def schema(
+    what: Annotated[str, typer.Argument(metavar="drill|results", help="Which files the schema describes.")],
+) -> None:
+    """Print the JSON Schema of drill files or of results.json."""
+    from breakroom.cli.schema import schema_command
+
+    raise SystemExit(schema_command(what))
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    *, version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False
+) -> None:
+    if version:
+        from breakroom import __version__
+
+        print(f"breakroom {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; ends the process with the exit code."""
+    app(prog_name="breakroom")

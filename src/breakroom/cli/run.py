@@ -1,0 +1,137 @@
+"""`breakroom run`: read the drills, run every trial, write the findings and the report, print the comparison.
+
+Called by `cli.main`. Owns the process's signals while a run is on: the first Ctrl-C, SIGTERM or SIGHUP ends the run
+cleanly, a second one at once (the engine then kills what it started, because its control socket closes).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from breakroom.cli.exits import UNKNOWN, WRONG_USE, fail, of_verdict
+from breakroom.cli.findings import findings_of, print_json
+from breakroom.cli.language import choose_translator
+from breakroom.director.plan import PlanError, RunPlan, plan_run
+from breakroom.director.run import RunOutcome, make_run_directory, run_plan
+from breakroom.i18n import Translator
+from breakroom.journal.store import JournalError
+from breakroom.live.summary import print_summary
+from breakroom.live.terminal import make_view
+from breakroom.platforms.base import Platform
+from breakroom.spec.drill import Drill
+from breakroom.spec.loader import SpecErrors, builtin_drills, load_drill
+
+__all__ = ["RunArguments", "run_command"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunArguments:
+    """What the user asked for, as typed."""
+
+    drills: tuple[str, ...]
+    platform: str
+    pace: str
+    contenders: tuple[str, ...]
+    repeat: int
+    seed: int
+    out: Path
+    lang: str
+    json: bool
+
+
+def run_command(arguments: RunArguments) -> int:
+    """Carry out the command; returns the exit code."""
+    tr = choose_translator(arguments.lang)
+    platform = _platform(arguments.platform)
+    plan = _plan(arguments)
+    directory = _directory(arguments, plan)
+    console = Console(stderr=True)
+    try:
+        outcome = asyncio.run(_run(plan, platform, directory, console, tr))
+    except JournalError as error:
+        fail(str(error), UNKNOWN)
+    return _conclude(outcome, arguments, console, tr)
+
+
+def _platform(name: str) -> Platform:
+    if name == "local":
+        from breakroom.platforms.local import LocalPlatform
+
+        return LocalPlatform()
+    fail(f"--platform {name}: this version runs on the platform `local` only; leave the option out")
+
+
+def _plan(arguments: RunArguments) -> RunPlan:
+    names = arguments.drills or tuple(info.name for info in builtin_drills())
+    drills: list[Drill] = []
+    errors: list[str] = []
+    for name in names:
+        try:
+            drills.append(load_drill(name, pace=arguments.pace))
+        except SpecErrors as error:
+            errors.append(str(error))
+    if errors:
+        fail("\n".join(errors), WRONG_USE)
+    try:
+        return plan_run(
+            tuple(drills),
+            platform=arguments.platform,
+            pace=arguments.pace,
+            seed=arguments.seed,
+            repeat=arguments.repeat,
+            contenders=arguments.contenders,
+        )
+    except PlanError as error:
+        fail(str(error))
+
+
+def _directory(arguments: RunArguments, plan: RunPlan) -> Path:
+    label = plan.drills[0].name if len(plan.drills) == 1 else "all"
+    try:
+        return make_run_directory(arguments.out.absolute(), label)
+    except OSError as error:
+        fail(
+            f"--out {arguments.out}: cannot make the results' directory there: {error.strerror}; "
+            "name one that can be written, with --out DIR"
+        )
+
+
+async def _run(
+    plan: RunPlan, platform: Platform, directory: Path, console: Console, tr: Translator
+) -> RunOutcome:
+    loop = asyncio.get_running_loop()
+    this = asyncio.current_task()
+    assert this is not None
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        if interrupted:
+            os._exit(UNKNOWN)
+        interrupted = True
+        console.print(tr.gettext("stopping: cleaning up and keeping the results (again: stop at once)"))
+        this.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, interrupt)
+    async with make_view(console, tr) as view:
+        return await run_plan(plan, platform, directory, view)
+
+
+def _conclude(outcome: RunOutcome, arguments: RunArguments, console: Console, tr: Translator) -> int:
+    results, report = findings_of(outcome.directory, tr.lang)
+    if arguments.json:
+        print_json(results)
+    else:
+        print_summary(Console(file=sys.stdout), results, tr, report)
+    if outcome.outcome == "completed":
+        return of_verdict(results.verdict)
+    console.print(outcome.reason, markup=False, highlight=False, soft_wrap=True)
+    return WRONG_USE if outcome.usage_error else UNKNOWN

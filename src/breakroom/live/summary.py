@@ -1,0 +1,105 @@
+"""The comparison at the end of a run, for the terminal: contenders side by side, verdicts, and where the report lies.
+
+Called by `cli.run` and `cli.report` with the findings; prints to the console it is given. Everything shown is in
+`results.json`; nothing is computed here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from breakroom.analysis.results import ContenderResults, DrillResults, RunResults, Spread
+from breakroom.i18n import Translator
+
+__all__ = ["print_summary"]
+
+ROWS = (
+    "availability",
+    "outage",
+    "longest_outage",
+    "recovery_time",
+    "time_to_full_capacity",
+    "capacity_kept",
+    "lowest_capacity",
+    "failed_requests",
+    "operator_acts",
+)
+VERDICT_STYLES = {"met": "bold green", "not met": "bold red", "unknown": "bold yellow"}
+MARKS = {"met": "✔", "not met": "✘", "unknown": "?"}
+
+
+def print_summary(console: Console, results: RunResults, tr: Translator, report: Path | None) -> None:
+    """Print the comparison of every drill, the conditions, the claims, what is unknown, and the report's path."""
+    for drill in results.drills:
+        console.print()
+        _print_drill(console, drill, results, tr)
+    for problem in results.problems:
+        console.print(Text("! " + tr.reason(problem), style="yellow"), soft_wrap=True)
+    console.print()
+    line = Text(tr.say("Verdict: "))
+    line.append(tr.label("verdict", results.verdict), style=VERDICT_STYLES[results.verdict])
+    console.print(line)
+    if report is not None:
+        console.print(
+            tr.say("Report: {path}", path=str(report)), soft_wrap=True, markup=False, highlight=False
+        )
+
+
+def _print_drill(console: Console, drill: DrillResults, results: RunResults, tr: Translator) -> None:
+    title = tr.text_of(drill.title) or drill.name
+    console.print(Text(title, style="bold"))
+    console.print(_table(drill, tr))
+    if any(metric.modelled for contender in drill.contenders for metric in contender.metrics.values()):
+        note = tr.gettext("* contains the operator model's reaction time: modelled, not measured")
+        console.print(Text(note, style="dim"), soft_wrap=True)
+    if results.repeat > 1:
+        note = tr.say(
+            "medians of {count:count} repeats, with the 95% interval of the median", count=results.repeat
+        )
+        console.print(Text(note, style="dim"), soft_wrap=True)
+    for contender in drill.contenders:
+        for reason in contender.explanation[:2]:
+            line = Text(f"{contender.name}: ", style="bold")
+            line.append(tr.reason(reason), style="not bold")
+            console.print(line, soft_wrap=True)
+    _print_conditions(console, drill, tr)
+    for reason in drill.verdict_reasons:
+        console.print(Text("  " + tr.reason(reason), style="yellow"), soft_wrap=True)
+
+
+def _table(drill: DrillResults, tr: Translator) -> Table:
+    table = Table(header_style="bold", show_lines=False)
+    table.add_column("")
+    for contender in drill.contenders:
+        table.add_column(contender.name, justify="right")
+    for row in ROWS:
+        cells = [_cell(row, contender, tr) for contender in drill.contenders]
+        table.add_row(tr.metric_label(row), *cells)
+    return table
+
+
+def _cell(metric: str, contender: ContenderResults, tr: Translator) -> Text:
+    spread: Spread | None = contender.metrics.get(metric)
+    if spread is None or spread.median is None:
+        return Text(tr.gettext("unknown"), style="yellow")
+    text = Text(tr.metric_value(metric, spread.median))
+    if spread.modelled:
+        text.append("*")
+    if spread.ci95_low is not None and spread.ci95_high is not None:
+        low, high = tr.metric_value(metric, spread.ci95_low), tr.metric_value(metric, spread.ci95_high)
+        text.append(f"  [{low} … {high}]", style="dim")
+    return text
+
+
+def _print_conditions(console: Console, drill: DrillResults, tr: Translator) -> None:
+    for condition in drill.conditions:
+        line = Text(f"  {MARKS[condition.verdict]} ", style=VERDICT_STYLES[condition.verdict])
+        value = tr.metric_value(condition.metric, condition.value)
+        line.append(tr.say("{text}: measured {value}", text=condition.text, value=value), style="not bold")
+        if condition.reason is not None:
+            line.append(" — " + tr.reason(condition.reason), style="not bold")
+        console.print(line, soft_wrap=True)
