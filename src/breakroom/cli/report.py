@@ -32,8 +32,9 @@ def report_command(run: str, *, out: Path, lang: str, json: bool) -> int:
 
 
 def _find(run: str, out: Path) -> Path:
-    """The directory of the run that `run` names: a path, an id under `out`, or `latest`, which is also right when
-    the newest run was cut off before it could set the link.
+    """The directory of the run that `run` names: a path, an id under `out`, or `latest`.
+
+    `latest` is the newest journal, not the link: a run that was cut off never came to set the link.
     """
     if run == "latest":
         runs = _runs(out)

@@ -25,7 +25,7 @@ from breakroom.director.plan import RunPlan, TrialPlan
 from breakroom.director.state import TrialState
 from breakroom.director.trial import TrialContext, run_trial
 from breakroom.journal.records import Problem, Record, RunEnded, RunStarted, ToolCost
-from breakroom.journal.store import JournalWriter
+from breakroom.journal.store import JournalError, JournalWriter
 from breakroom.platforms.base import Capabilities, Platform, PlatformError
 
 __all__ = ["Observer", "RunOutcome", "make_run_directory", "run_plan"]
