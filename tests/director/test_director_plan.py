@@ -1,0 +1,68 @@
+"""The order of trials, and what cannot be planned."""
+
+from __future__ import annotations
+
+import pytest
+
+from breakroom.director.plan import PlanError, expected_ns, plan_run
+from breakroom.spec.drill import Contender, Drill, KillStep, OperatorModel
+from breakroom.spec.service import Port, ServiceSpec
+
+SECOND = 1_000_000_000
+SERVICE = ServiceSpec(name="web", command=("true",), ports=(Port(target=3000),))
+
+
+def _drill(name: str = "kill") -> Drill:
+    return Drill(
+        name=name,
+        pace="quick",
+        timeline=(KillStep(at=SECOND),),
+        contenders=(
+            Contender(
+                name="single",
+                runs_as="container",
+                service=SERVICE,
+                operator=OperatorModel(reacts_after=8 * SECOND),
+            ),
+            Contender(name="orchestrated", runs_as="service", service=SERVICE),
+        ),
+    )
+
+
+def _ids(*, repeat: int = 1, contenders: tuple[str, ...] = (), drills: tuple[Drill, ...]) -> list[str]:
+    plan = plan_run(drills, platform="local", pace="quick", seed=7, repeat=repeat, contenders=contenders)
+    return [trial.id for trial in plan.trials]
+
+
+def test_contenders_alternate_within_a_repeat() -> None:
+    assert _ids(repeat=2, drills=(_drill(),)) == [
+        "kill/single/1",
+        "kill/orchestrated/1",
+        "kill/single/2",
+        "kill/orchestrated/2",
+    ]
+
+
+def test_contenders_of_one_repeat_share_a_seed_and_repeats_differ() -> None:
+    plan = plan_run((_drill(),), platform="local", pace="quick", seed=7, repeat=2, contenders=())
+    assert [trial.seed for trial in plan.trials] == [8, 8, 9, 9]
+
+
+def test_only_the_named_contenders_run() -> None:
+    assert _ids(contenders=("single",), drills=(_drill(),)) == ["kill/single/1"]
+
+
+def test_an_unknown_contender_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(PlanError, match="'swarm'; there are: orchestrated, single"):
+        _ids(contenders=("swarm",), drills=(_drill(),))
+
+
+def test_a_drill_given_twice_is_refused() -> None:
+    with pytest.raises(PlanError, match="more than once"):
+        _ids(drills=(_drill(), _drill()))
+
+
+def test_the_expected_time_holds_the_operators_reaction() -> None:
+    plan = plan_run((_drill(),), platform="local", pace="quick", seed=1, repeat=1, contenders=())
+    single, orchestrated = plan.trials
+    assert expected_ns(single) - expected_ns(orchestrated) == (8 - 5) * SECOND
