@@ -1,0 +1,55 @@
+"""memory-leak-app: the course's vulnerable service. Every request makes it larger, until its memory limit kills it.
+
+Run it:  python -I -S memory_leak_app.py        then  curl http://localhost:3000/
+What it is told by its environment (PORT, LEAK_BYTES, SERVICE_TIME_MS, ...) is in docs/sample-apps.md.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if not __package__:  # started as a file: make `breakroom` importable from where this file lies
+    sys.path.insert(0, __file__.rpartition("/breakroom/")[0])
+
+from breakroom.apps.base import SampleApp, main
+from breakroom.apps.settings import Settings
+from breakroom.apps.wire import Request, Response
+
+__all__ = ["MemoryLeakApp"]
+
+
+class MemoryLeakApp(SampleApp):
+    """Remembers every visit for ever, and looks through all of them at the next one: larger and slower each time.
+
+    It is the mistake of a cache without an end, as it is made in real services.
+    """
+
+    name = "memory-leak-app"
+    leak_bytes = 100 * 1024
+    """512 MiB, less 10 MiB for the app itself, last for about 5,100 requests: half of the course's
+    `ab -n 10000 -c 100`."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.visits: list[tuple[int, bytes]] = []
+
+    def work(self) -> dict[str, object]:
+        """Remember the visit, with everything about it."""
+        # Filling the bytes touches their pages, so the memory is really taken, not only promised by the kernel.
+        self.visits.append((len(self.visits), b"\xff" * self.settings.leak_bytes))
+        remembered = sum(len(everything) for _, everything in self.visits)
+        return {
+            "message": "Hello from memory-leak-app. I will never forget this visit.",
+            "visits": len(self.visits),
+            "leaked_bytes": remembered,
+        }
+
+    def stats(self, request: Request) -> Response:
+        """Also says how much was leaked."""
+        response = super().stats(request)
+        response.body["leaked_bytes"] = len(self.visits) * self.settings.leak_bytes
+        return response
+
+
+if __name__ == "__main__":
+    main(MemoryLeakApp)
