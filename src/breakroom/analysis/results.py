@@ -276,7 +276,7 @@ class Condition(_Struct, frozen=True, kw_only=True):
 
 
 class ContenderResults(_Struct, frozen=True, kw_only=True):
-    """A contender of a drill over its repeats. `metrics`: every name of `spec.drill.METRICS`, known or not."""
+    """A contender over its repeats. `metrics`: every name of `spec.drill.METRICS`, known or not."""
 
     name: str
     description: dict[str, str]

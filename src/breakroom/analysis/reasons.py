@@ -1,0 +1,124 @@
+"""Every sentence that the findings can hold, as a code with the names of its parameters.
+
+`reason` is the one way this room makes a `Reason`, so that no code or parameter exists outside the table.
+`i18n.reasons` has the words for each; a test there compares the two. Parameters ending in `_s` are seconds;
+`share` and others named so are ratios from 0 to 1; `stream`, `kind`, `metric`, `phase`, `part` are the
+journal's and the results' own words.
+"""
+
+from __future__ import annotations
+
+from breakroom.analysis.results import Reason
+
+__all__ = ["CODES", "reason"]
+
+CODES: dict[str, tuple[str, ...]] = {
+    # Why a trial's numbers cannot be trusted (TrialResults.reasons_unknown, GeneratorReport.why_not).
+    "unknown.no-fault": (),  # no fault was injected before the trial ended
+    "unknown.fault-unproved": ("kind",),  # it was injected, but nothing proves that it took effect
+    "unknown.fault-failed": ("kind",),  # it could not be injected
+    "unknown.not-steady": ("within_s",),  # steady state was not reached, so nothing was broken
+    "unknown.cut-off": ("phase",),  # the journal ends in mid-trial: breakroom was killed
+    "unknown.aborted": (),  # the run was interrupted
+    "unknown.failed": ("message",),  # the platform or the fault could not do its part
+    "unknown.no-probe": (),  # not one probe sample lies in the observation window
+    "unknown.stream-not-closed": ("stream",),  # the generator did not report at its end
+    "unknown.generator-lag": ("stream", "lag_s", "limit_s"),  # it sent too late (p99)
+    "unknown.generator-bottleneck": ("stream", "bottleneck"),  # it says itself that it was the limit
+    "unknown.not-sent": ("stream", "count"),  # requests that it could not send
+    "unknown.samples-missing": ("stream", "samples", "completed"),  # samples on disk against its own count
+    "unknown.requests-missing": ("stream", "completed", "intended"),  # requests without an outcome
+    "unknown.plan-mismatch": ("stream", "checked"),  # the samples' arrival times are not the plan's
+    # Why users lost the time they lost; `s` of the time from the fault to the first success after the last error.
+    "lost.nothing": (),  # no request failed after the fault
+    "lost.waiting-for-operator": ("s", "share", "modelled"),  # nobody restarted it before
+    "lost.detection": ("s", "share"),  # until the platform noticed
+    "lost.replacement": ("s", "share"),  # noticed, but no new task yet
+    "lost.restart-delay": (
+        "s",
+        "share",
+        "delay_s",
+    ),  # the new task waited; delay_s: the policy's own (None: backoff)
+    "lost.app-start": ("s", "share"),  # its process ran but did not answer yet
+    "lost.first-health-probe": ("s", "share", "interval_s"),  # its process ran but was not found healthy yet
+    "lost.rotation": ("s", "share"),  # it ran, but no connection was sent to it
+    "lost.after-return": ("s", "share"),  # it was in rotation and had answered, yet requests still failed
+    "lost.unexplained": ("s", "share"),  # the events do not say
+    "lost.cut-connections": (
+        "failed",
+        "open",
+        "refused",
+    ),  # only requests that were on the killed task's connections
+    "lost.more-than-cut": ("failed", "open", "refused"),  # more failed than were on its connections
+    "lost.single-failures": ("failed",),  # some requests failed; what was open on the target is not known
+    "lost.never-recovered": ("s", "part"),  # until the end of observation, stuck in `part`
+    # Why capacity was reduced while users were served by the rest; `s` of the time from the fault to full capacity.
+    "capacity.detection": ("s", "share"),
+    "capacity.replacement": ("s", "share"),
+    "capacity.restart-delay": ("s", "share", "delay_s"),
+    "capacity.first-health-probe": ("s", "share", "interval_s"),
+    "capacity.rotation": ("s", "share"),
+    "capacity.waiting-for-operator": ("s", "share", "modelled"),
+    "capacity.unexplained": ("s", "share"),
+    "capacity.reduced": ("s", "lowest", "wanted"),  # fewer tasks in rotation than wanted, for s
+    "capacity.never-restored": ("s", "lowest", "wanted"),
+    # Lines in plots (Mark.label).
+    "mark.fault": ("kind", "tasks"),
+    "mark.fault-unproved": ("kind",),
+    "mark.first-error": (),
+    "mark.detected": (),
+    "mark.replaced": (),
+    "mark.running": (),
+    "mark.in-rotation": (),
+    "mark.first-success": (),
+    "mark.full-capacity": (),
+    "mark.stable": (),
+    "mark.operator-act": ("kind", "modelled"),
+    "mark.undone": ("kind",),
+    # Why a condition has its verdict, where the value alone does not say it (Condition.reason).
+    "condition.no-trial": ("contender",),  # the contender was not run
+    "condition.not-measured": ("metric", "known", "of"),  # too few trials know the value
+    "condition.untrusted": ("contender", "unknown", "of"),  # some trials cannot be trusted
+    "condition.never": ("metric",),  # it did not come to an end while it was watched
+    "condition.within-resolution": (
+        "metric",
+        "resolution",
+    ),  # value and limit are closer than can be told apart
+    # Why a drill has its verdict (DrillResults.verdict_reasons).
+    "verdict.condition-not-met": ("text", "value"),
+    "verdict.condition-unknown": ("text",),
+    "verdict.trials-unknown": ("contender", "unknown", "of"),
+    "verdict.trials-missing": ("contender", "known", "of"),
+    "verdict.plans-differ": (),
+    "verdict.plans-unknown": (),
+    "verdict.all-met": ("conditions",),
+    "verdict.no-conditions": (),
+    # Why a claim of the course has its verdict (Claim.reason).
+    "claim.measured": ("value", "limit"),  # a ratio against the claim's
+    "claim.measured-time": ("value_s", "low_s", "high_s"),  # a time against the claim's
+    "claim.modelled-time": ("value_s", "low_s", "high_s"),  # the same, decided by an operator model
+    "claim.scaled": ("pace", "value_s"),  # the operator model's time is shortened at this pace
+    "claim.no-contender": (),  # none of the run's contenders is of that kind
+    "claim.not-measured": (),  # its trials do not know the value
+    "claim.never-recovered": ("limit_s",),
+    "claim.not-saturating": ("kept",),  # the load did not ask for all the capacity
+    "claim.no-work-to-save": (),  # the single container needed no act either
+    "claim.acts": ("single", "orchestrated", "saved"),
+    # What a reader of the whole run must know (RunResults.problems; besides the journal's own `Problem` codes).
+    "problem.torn-lines": ("count",),
+    "problem.unknown-trial": ("trial",),  # records of a trial without its start
+    "problem.trials-missing": ("count", "planned"),
+}
+"""code → parameter names. The comments are the meaning; the words that a reader sees are in `i18n.reasons`."""
+
+
+def reason(code: str, **params: object) -> Reason:
+    """Make a `Reason`.
+
+    Raises:
+        ValueError: a code that is not in the table, or other parameters than it has there.
+    """
+    names = CODES.get(code)
+    if names is None or set(names) != set(params):
+        raise ValueError(f"reason {code!r} with {sorted(params)}: the table has {names}")
+    return Reason(code=code, params={name: params[name] for name in names})
