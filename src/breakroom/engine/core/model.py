@@ -8,10 +8,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Literal
 
 from breakroom.spec.service import ServiceSpec
 
-__all__ = ["Availability", "Desired", "Exit", "HealthStatus", "Node", "NodeStatus", "Task", "TaskState", "Transition"]
+__all__ = [
+    "Availability",
+    "Container",
+    "ContainerState",
+    "Desired",
+    "Exit",
+    "HealthStatus",
+    "Node",
+    "NodeStatus",
+    "Service",
+    "Task",
+    "TaskState",
+    "Transition",
+    "UpdateState",
+]
+
+UpdateState = Literal[
+    "", "updating", "paused", "completed", "rollback_started", "rollback_paused", "rollback_completed"
+]
+"""How a service's last update stands, in swarmkit's words; empty: never updated."""
+
+ContainerState = Literal["created", "running", "restarting", "exited"]
+"""A container's state in the container engine's words."""
 
 
 class TaskState(IntEnum):
@@ -114,8 +137,8 @@ class Node:
 class Task:
     """One attempt to run one replica. Immutable: a change makes a new value; tasks are one-shot.
 
-    `id` is unique for the orchestrator's life. `name` is `SERVICE.SLOT` for a service's task and the container's
-    name for a container's run. `spec_version` counts the service's specs from 1.
+    `id` is unique for the orchestrator's life. `service` is the container's name for a container's run, and `slot`
+    is then 1. `spec_version` counts the service's specs from 1.
     """
 
     id: str
@@ -139,3 +162,53 @@ class Task:
     message: str = ""
     error: str = ""
     history: tuple[Transition, ...] = ()
+    container: bool = False
+    """Whether it is one run of a plain container, not a service's task."""
+
+    @property
+    def name(self) -> str:
+        """As `service ps` and `docker ps` write it: `web.2`, or the container's own name."""
+        return self.service if self.container else f"{self.service}.{self.slot}"
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is meant to run, now or soon: it counts for its slot and its node."""
+        return self.desired <= Desired.RUNNING
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs, as far as is known."""
+        return self.pid is not None and self.exit is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service as it is now; a snapshot."""
+
+    id: str
+    name: str
+    spec: ServiceSpec
+    spec_version: int
+    slots: tuple[int, ...]
+    """The slots that it has; as many as `spec.deploy.replicas`, except while it is being removed."""
+    update_state: UpdateState = ""
+    update_message: str = ""
+    can_roll_back: bool = False
+    removing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A plain container as it is now; a snapshot."""
+
+    id: str
+    name: str
+    spec: ServiceSpec
+    state: ContainerState
+    task: str
+    """The id of its last run."""
+    created: int
+    restart_count: int = 0
+    """Restarts by its policy since a person started it."""
+    restart_at: int | None = None
+    """While `restarting`: when its next run begins."""
