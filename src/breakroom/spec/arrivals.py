@@ -1,7 +1,7 @@
 """When each request of an open-model stream is to be sent: the plan's arrival times, exact to the nanosecond.
 
-The load workers send by it and the analysis computes it again, to prove from the samples that every contender met the
-same arrivals; so it is whole-number arithmetic throughout and the same on every machine. Pure.
+The load workers send by it and the analysis computes it again, to prove from the samples that every contender
+met the same arrivals; so it is whole-number arithmetic throughout and the same on every machine. Pure.
 
 Source of the Poisson gaps: J. von Neumann, "Various techniques used in connection with random digits" (1951):
 exponentially distributed numbers from comparisons of uniform ones alone, without a logarithm whose last bit
@@ -31,9 +31,9 @@ def planned_offsets(spec: ProbeSpec | LoadSpec, seed: int = 0) -> Iterator[int]:
         seed: Decides the gaps of Poisson arrivals; constant ones do not depend on it.
 
     Yields:
-        Offsets that never decrease. Constant arrivals start at 0 (of each stage); Poisson ones after a first gap.
-        Endless for a plain rate, up to the end of the last stage otherwise; at most `requests` of them where
-        that is above 0.
+        Offsets that never decrease. Constant arrivals start at 0 (of each stage); Poisson ones after a first
+        gap. Endless for a plain rate, up to the end of the last stage otherwise; at most `requests` of them
+        where that is above 0.
 
     Raises:
         ValueError: the load is a closed one, which has no planned arrivals.
@@ -98,7 +98,7 @@ def _exponential(source: random.Random) -> int:
         while (value := draw(_BITS)) < last:
             last = value
             descents += 1
-        # A descending run of odd length keeps its first number as the fraction; an even one adds 1 and tries again.
+        # A descending run of odd length keeps its first number as the fraction; an even one adds 1.
         if descents & 1:
             return (whole << _BITS) + first
         whole += 1

@@ -1,0 +1,430 @@
+"""Sends requests and turns each into exactly one sample: connections, phase times, deadlines, outcomes.
+
+One `Client` lives in each worker; `load.models` tells it when to begin a request, `load.worker` runs its loop. It is
+raw non-blocking sockets over epoll, because that was measured to cost less than uvloop's protocols (docs/load.md), and
+the functions on a request's way are longer than elsewhere, because a call costs as much as a system call's tenth.
+
+Two things it does on purpose:
+
+- The request is sent right after `connect`, before the kernel says that the connection stands. On loopback it does
+  stand by then, and a round of waiting is saved; elsewhere the kernel says EAGAIN and we wait for it.
+- A connection that is not to be used again is left for the server to close (we asked for `Connection: close`), so
+  that the port lingers in TIME_WAIT on the server's side and local ports do not run out at high rates.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from time import monotonic_ns
+
+from breakroom.journal.samples import NOT_REACHED, Outcome, SampleWriter
+from breakroom.load.histogram import Histogram
+from breakroom.load.messages import Plan
+from breakroom.load.outcomes import outcome_of_error
+from breakroom.load.poller import READ, WRITE, Poller
+from breakroom.load.response import BadResponseError, Head, HeadCache, ResponseReader
+
+__all__ = ["NEVER", "Client"]
+
+NEVER = 1 << 62
+"""A moment that does not come."""
+
+_RECEIVE = 16 * 1024
+_MAX_LINGERING = 512
+_LATEST = NOT_REACHED - 1
+_REUSED = 1
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_STREAM = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
+_PENDING = frozenset({errno.EINPROGRESS, errno.EAGAIN, errno.EWOULDBLOCK})
+_NOT_YET = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOTCONN, errno.EINPROGRESS})
+
+
+class _Connection(socket.SocketType):
+    """A socket and the request that is on it. Times are absolute; 0: not reached."""
+
+    __slots__ = ("connected", "fd", "first", "flags", "intended", "lag", "reader", "unsent")
+
+    fd: int
+    intended: int
+    lag: int
+    connected: int
+    first: int
+    flags: int
+    reader: ResponseReader | None
+    unsent: memoryview | None
+
+
+class Client:
+    """The requests of one worker.
+
+    Attributes:
+        busy: Connections with a request on them, by descriptor, in the order in which they were begun (a kept-alive
+            connection of a closed model keeps its place).
+        ready: Completed requests since the model last looked: how many may follow in a closed model.
+        failed: Those of them that were not ok.
+    """
+
+    def __init__(self, plan: Plan, writer: SampleWriter, poller: Poller) -> None:
+        spec = plan.probe or plan.load
+        assert spec is not None, "a plan holds a probe or a load"
+        needle = plan.probe.expect_body.encode() if plan.probe else b""
+        self.timeout = spec.timeout
+        self.keep_alive = plan.load is not None and plan.load.keep_alive
+        self.busy: dict[int, _Connection] = {}
+        self.ready = 0
+        self.failed = 0
+        self.intended = 0
+        self.received_bytes = 0
+        self.outcomes = [0] * len(Outcome)
+        self.lags = Histogram()
+        self.server = ""
+        self.document_bytes = -1
+        self.next_deadline = NEVER
+        self._status = spec.expect_status
+        self._needle = needle
+        self._request = plan.request
+        self._family = plan.family
+        self._address = (plan.host, plan.port)
+        self._add = writer.add
+        self._heads = HeadCache(writer.name, head_only=plan.head)
+        self._poller = poller
+        self._idle: dict[int, _Connection] = {}
+        self._lingering: dict[int, _Connection] = {}
+        self._old_lingering: dict[int, _Connection] = {}
+
+    @property
+    def sent(self) -> int:
+        """Requests that we could at least try to connect for."""
+        return self.intended - self.outcomes[Outcome.NOT_SENT]
+
+    @property
+    def completed(self) -> int:
+        """Requests that have their sample."""
+        return sum(self.outcomes)
+
+    # --- beginning ------------------------------------------------------------------------------------------------
+
+    def begin(self, intended: int = 0) -> None:
+        """Send one request now, on an idle kept-alive connection or a new one.
+
+        Args:
+            intended: When it should have been sent, for an open model; 0: now, for a closed one.
+        """
+        now = monotonic_ns()
+        self.intended += 1
+        if intended:
+            lag = now - intended
+            self.lags.add(lag)
+            if lag > self.timeout:
+                # We are later than its whole deadline (a suspended machine, say): sending it would prove nothing.
+                self._record_unsent(intended, now, Outcome.NOT_SENT)
+                return
+        else:
+            intended = now
+            lag = 0
+        if self._idle:
+            fd, connection = self._idle.popitem()
+            connection.flags = _REUSED
+            connection.connected = now
+        else:
+            opened = self._open(intended, now)
+            if opened is None:
+                return
+            connection = opened
+            fd = connection.fd
+            connection.flags = 0
+            connection.connected = 0
+        connection.intended = intended
+        connection.lag = lag
+        connection.first = 0
+        connection.reader = None
+        connection.unsent = None
+        if not self.busy or self.next_deadline == NEVER:
+            self.next_deadline = intended + self.timeout
+        self.busy[fd] = connection
+        self._send_first(connection, now)
+
+    def _open(self, intended: int, now: int) -> _Connection | None:
+        """A new connection under way; None if it failed at once, which is recorded."""
+        try:
+            connection = _Connection(self._family, _STREAM)
+        except OSError:
+            # Descriptors that only wait for the server to close are ours to give up first.
+            if not self._drop_lingering():
+                self._record_unsent(intended, now, Outcome.NOT_SENT)
+                return None
+            try:
+                connection = _Connection(self._family, _STREAM)
+            except OSError:
+                self._record_unsent(intended, now, Outcome.NOT_SENT)
+                return None
+        if _STREAM == socket.SOCK_STREAM:
+            connection.setblocking(False)
+        error = connection.connect_ex(self._address)
+        if error and error not in _PENDING:
+            connection.close()
+            self._record_unsent(intended, now, outcome_of_error(error, connected=False))
+            return None
+        connection.fd = connection.fileno()
+        return connection
+
+    def _send_first(self, connection: _Connection, now: int) -> None:
+        """Try to send at once; a new connection comes under watch here."""
+        fresh = not connection.connected
+        moment = monotonic_ns() if fresh else now
+        request = self._request
+        try:
+            count = connection.send(request)
+        except OSError as error:
+            if error.errno not in _NOT_YET:
+                self._end_by_error(connection, error.errno)
+                return
+            count = 0
+            moment = 0 if fresh else now
+        connection.connected = moment
+        if count == len(request):
+            if fresh:
+                self._poller.watch(connection.fd, READ)
+            return
+        connection.unsent = memoryview(request)[count:]
+        (self._poller.watch if fresh else self._poller.change)(connection.fd, READ | WRITE)
+
+    def _send_rest(self, connection: _Connection) -> bool:
+        """The socket can be written to, or failed; returns whether the whole request is on its way."""
+        if not connection.connected:
+            error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                self._end_by_error(connection, error)
+                return False
+            connection.connected = monotonic_ns()
+        unsent = connection.unsent
+        assert unsent is not None, "only connections with something unsent are watched for writing"
+        try:
+            count = connection.send(unsent)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._end_by_error(connection, error.errno)
+            return False
+        if count < len(unsent):
+            connection.unsent = unsent[count:]
+            return False
+        connection.unsent = None
+        self._poller.change(connection.fd, READ)
+        return True
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def handle(self, events: list[tuple[int, int]]) -> None:
+        """Deal with what the poller saw; descriptors that are not ours are ignored.
+
+        No connection is opened in here, so that a descriptor number in `events` cannot come to mean another one.
+        """
+        busy = self.busy
+        known = self._heads.known
+        for fd, mask in events:
+            connection = busy.get(fd)
+            if connection is None:
+                self._close_waiting(fd)
+                continue
+            if connection.unsent is not None and mask & ~READ and self._send_rest(connection):
+                continue
+            if fd not in busy or not mask & ~WRITE:
+                continue
+            try:
+                data = connection.recv(_RECEIVE)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                self._end_by_error(connection, error.errno)
+                continue
+            now = monotonic_ns()
+            self.received_bytes += len(data)
+            if not connection.first and data:
+                connection.first = now
+                # The fast way: the whole response in one piece, with a head that was seen before.
+                end = data.find(b"\r\n\r\n") + 4
+                head = known.get(data[:end])
+                if head is not None and head.length == len(data) - end and not (head.interim or self._needle):
+                    self._end_by_response(connection, head, now, body_bytes=head.length)
+                    continue
+            self._read(connection, data, now)
+
+    def _read(self, connection: _Connection, data: bytes, now: int) -> None:
+        """The general way: a response in pieces, or one whose head is new; empty data is the end of the stream."""
+        reader = connection.reader
+        if reader is None:
+            reader = connection.reader = ResponseReader(self._heads, self._needle)
+        try:
+            complete = reader.feed(data) if data else reader.end_of_stream()
+        except BadResponseError:
+            self._end_by_nonsense(connection, now)
+            return
+        if complete and reader.head is not None:
+            self._end_by_response(
+                connection,
+                reader.head,
+                now,
+                body_bytes=reader.body_bytes,
+                found=reader.found,
+                reusable=bool(data) and not reader.excess,
+            )
+        elif not data:
+            self._finish(connection, Outcome.RESET, now, reader.head)
+            self._close(connection)
+
+    def _end_by_response(
+        self,
+        connection: _Connection,
+        head: Head,
+        now: int,
+        *,
+        body_bytes: int,
+        found: bool = True,
+        reusable: bool = True,
+    ) -> None:
+        if head.status != self._status:
+            outcome = Outcome.HTTP_ERROR
+        elif found:
+            outcome = Outcome.OK
+            self.document_bytes = body_bytes
+        else:
+            outcome = Outcome.BAD_BODY
+        self.server = head.server
+        self._finish(connection, outcome, now, head)
+        if connection.unsent is not None or not reusable:
+            self._close(connection)
+        elif self.keep_alive and head.keep_alive:
+            self._idle[connection.fd] = connection
+        elif not self.keep_alive and not head.keep_alive and len(self._lingering) < _MAX_LINGERING:
+            self._lingering[connection.fd] = connection
+        else:
+            # A server that means to keep the connection open would never close it: we must.
+            self._close(connection)
+
+    def _end_by_nonsense(self, connection: _Connection, now: int) -> None:
+        """Not HTTP. Or our own words: see below."""
+        if self._is_own_echo(connection):
+            # With nobody listening on a port of the ephemeral range, the kernel may pick that very port as ours
+            # and join the socket to itself (TCP's simultaneous open). It tells that nobody listened.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            connection.connected = connection.first = 0
+            self._finish(connection, Outcome.REFUSED, now, None)
+        else:
+            head = connection.reader.head if connection.reader else None
+            self._finish(connection, Outcome.BAD_BODY, now, head)
+        self._close(connection)
+
+    @staticmethod
+    def _is_own_echo(connection: _Connection) -> bool:
+        try:
+            return bool(connection.getsockname() == connection.getpeername())
+        except OSError:
+            return False
+
+    def _end_by_error(self, connection: _Connection, code: int | None) -> None:
+        outcome = outcome_of_error(code, connected=bool(connection.connected))
+        self._finish(
+            connection, outcome, monotonic_ns(), connection.reader.head if connection.reader else None
+        )
+        self._close(connection)
+
+    # --- deadlines and samples ------------------------------------------------------------------------------------
+
+    def expire(self, now: int) -> None:
+        """End the requests whose deadline has passed, and find out when to look again."""
+        timeout = self.timeout
+        latest = now - timeout
+        late = []
+        earliest = NEVER
+        for connection in self.busy.values():
+            if connection.intended <= latest:
+                late.append(connection)
+            else:
+                earliest = min(earliest, connection.intended)
+                if not self.keep_alive:
+                    break  # they stand in the order of their intended times: the others are later still
+        for connection in late:
+            self._finish(
+                connection, Outcome.TIMEOUT, now, connection.reader.head if connection.reader else None
+            )
+            self._close(connection)
+        self.next_deadline = earliest + timeout if earliest != NEVER else NEVER
+
+    def _finish(self, connection: _Connection, outcome: Outcome, now: int, head: Head | None) -> None:
+        """Write the request's sample; the connection leaves `busy`."""
+        intended = connection.intended
+        total = now - intended
+        if total > self.timeout and outcome is not Outcome.NOT_SENT:
+            outcome = Outcome.TIMEOUT  # too late is too late, whatever came
+        del self.busy[connection.fd]
+        self.outcomes[outcome] += 1
+        self.ready += 1
+        if outcome:
+            self.failed += 1
+        connected = connection.connected
+        first = connection.first
+        lag = connection.lag // 1000
+        total //= 1000
+        if total > _LATEST:
+            total = _LATEST
+            lag = min(lag, _LATEST)
+            connected = first = 0
+        self._add(
+            intended,
+            lag,
+            (connected - intended) // 1000 if connected else NOT_REACHED,
+            (first - intended) // 1000 if first else NOT_REACHED,
+            total,
+            head.status if head else 0,
+            head.task if head else 0,
+            head.version if head else 0,
+            outcome,
+            connection.flags,
+        )
+
+    def _record_unsent(self, intended: int, begun: int, outcome: Outcome) -> None:
+        """Write the sample of a request that never had a connection."""
+        self.outcomes[outcome] += 1
+        self.ready += 1
+        self.failed += 1
+        lag = min((begun - intended) // 1000, _LATEST)
+        total = min((monotonic_ns() - intended) // 1000, _LATEST)
+        self._add(intended, lag, NOT_REACHED, NOT_REACHED, total, 0, 0, 0, outcome)
+
+    # --- closing --------------------------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """Call a few times a second: closes connections whose server has not closed them since the last call."""
+        for connection in self._old_lingering.values():
+            self._close(connection)
+        self._old_lingering = self._lingering
+        self._lingering = {}
+
+    def close(self) -> None:
+        """Close everything; requests under way get no sample."""
+        self._drop_lingering()
+        for connection in [*self.busy.values(), *self._idle.values()]:
+            self._close(connection)
+        self.busy.clear()
+        self._idle.clear()
+
+    def _drop_lingering(self) -> bool:
+        any_left = bool(self._lingering or self._old_lingering)
+        self.sweep()
+        self.sweep()
+        return any_left
+
+    def _close_waiting(self, fd: int) -> None:
+        """Something happened on a connection without a request: the server closed it, or talks out of turn."""
+        connection = (
+            self._lingering.pop(fd, None) or self._old_lingering.pop(fd, None) or self._idle.pop(fd, None)
+        )
+        if connection is not None:
+            self._close(connection)
+
+    def _close(self, connection: _Connection) -> None:
+        self._poller.forget(connection.fd)
+        connection.close()
