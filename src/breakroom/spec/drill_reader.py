@@ -1,0 +1,274 @@
+"""From a drill's YAML trees to a `Drill`: `extends`, `pace`, contenders, and every check that needs more than one key.
+
+Called by `spec.loader`. Mistakes are noted in a `Problems`, with the place in the file they came from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from breakroom.spec.compose import ServiceReader
+from breakroom.spec.drill import (
+    Contender,
+    Drill,
+    Expectation,
+    LoadSpec,
+    OperatorModel,
+    ProbeSpec,
+    Recovered,
+    Stage,
+    SteadyState,
+)
+from breakroom.spec.drill_shapes import CONTENDER, CONTENDER_KEYS, DRILL, NAME_PATTERN
+from breakroom.spec.errors import Problems
+from breakroom.spec.expect import parse_expectation
+from breakroom.spec.merge import is_null, merge, merge_drill
+from breakroom.spec.nodes import Entry, MapNode, Node, ScalarNode, SeqNode, describe
+from breakroom.spec.units import format_duration
+
+__all__ = ["STANDARD_PACES", "DocumentSource", "DrillReader", "paces_of", "resolve_extends"]
+
+STANDARD_PACES = ("quick", "course")
+"""Paces that every drill has, with no overlay where the file says nothing of them."""
+_MOST_EXTENDS = 20
+_OPEN_ONLY = ("rate", "stages", "arrivals")
+_CLOSED_ONLY = ("concurrency", "requests", "pause_after_failure")
+
+
+class DocumentSource(Protocol):
+    """Where `extends` finds a drill's tree, by a built-in's name or a path that counts from `relative_to`."""
+
+    def document(self, name: str, *, relative_to: ScalarNode | None, path: str) -> MapNode | None:
+        """The tree; None after noting why there is none."""
+        ...
+
+
+def resolve_extends(root: MapNode, source: DocumentSource, problems: Problems) -> MapNode:
+    """The drill laid over all that it extends."""
+    chain = [root]
+    files = {root.place.file}
+    while (extends := chain[-1].get("extends")) is not None and not is_null(extends):
+        if not isinstance(extends, ScalarNode) or not isinstance(extends.value, str):
+            break  # the shape check names this mistake
+        base = source.document(extends.value, relative_to=extends, path="extends")
+        if base is None:
+            break
+        if base.place.file in files or len(chain) > _MOST_EXTENDS:
+            problems.add(extends.place, "extends", "`extends` goes in a circle",
+                         cause=" → ".join([*(c.place.file for c in chain), base.place.file]), correct="extends: kill")  # fmt: skip
+            break
+        files.add(base.place.file)
+        chain.append(base)
+    merged = chain.pop()
+    while chain:
+        over = chain.pop()
+        merged = merge_drill(merged.without("extends"), over)
+    return merged
+
+
+def paces_of(document: MapNode) -> tuple[str, ...]:
+    """The paces that can be asked for."""
+    pace = document.get("pace")
+    own = tuple(pace.entries) if isinstance(pace, MapNode) else ()
+    return tuple(dict.fromkeys([*own, *STANDARD_PACES]))
+
+
+class DrillReader:
+    """Reads one resolved document, for one pace after the other."""
+
+    def __init__(
+        self, document: MapNode, default_contenders: MapNode, variables: Mapping[str, str], problems: Problems
+    ) -> None:
+        """`default_contenders` is a drill document whose contenders are used where this one has none."""
+        self._problems = problems
+        self._services = ServiceReader(variables, problems)
+        if document.get("contenders") is None:
+            document = _with_contenders_of(document, default_contenders)
+        self._document = document
+
+    def read(self, pace: str, name: str, source: str) -> Drill | None:
+        """The drill at one pace; None if there was a mistake."""
+        before = len(self._problems)
+        document = self._at_pace(pace)
+        values = DRILL.read(document, "", self._problems)
+        if "timeline" not in document.entries:
+            self._problems.add(document.place, "timeline", "`timeline` is missing: nothing would be broken",
+                               cause="it was forgotten, or `extends: kill`", correct="timeline:\n  - at: 0s\n    kill: {tasks: 1}")  # fmt: skip
+        self._check_load(document)
+        self._check_times(document, values)
+        contenders = self._contenders(document)
+        expect = self._expectations(values.get("expect"), document)
+        if len(self._problems) > before:
+            return None
+        load = values.get("load")
+        return Drill(
+            name=values.get("name", name),
+            pace=pace,
+            contenders=contenders,
+            timeline=tuple(sorted(values["timeline"], key=lambda step: step.at)),
+            title=values.get("title", {}),
+            description=values.get("description", {}),
+            probe=ProbeSpec(**values.get("probe", {})),
+            load=None if load is None else _load(load),
+            steady_state=SteadyState(**values.get("steady_state", {})),
+            recovered=Recovered(**values.get("recovered", {})),
+            expect=expect,
+            source=source,
+        )
+
+    def _at_pace(self, pace: str) -> MapNode:
+        paces = self._document.get("pace")
+        overlay = paces.get(pace) if isinstance(paces, MapNode) else None
+        if not isinstance(overlay, MapNode):
+            return self._document
+        merged = merge(self._document, overlay.without("name", "extends", "pace"))
+        assert isinstance(merged, MapNode)
+        return merged
+
+    # --- checks that need more than one key ---------------------------------------------------------------------
+
+    def _check_load(self, document: MapNode) -> None:
+        load = document.get("load")
+        if not isinstance(load, MapNode):
+            return
+        model = load.get("model")
+        is_open = isinstance(model, ScalarNode) and model.value == "open"
+        for key in _CLOSED_ONLY if is_open else _OPEN_ONLY:
+            if key in load.entries:
+                other = "closed" if is_open else "open"
+                self._problems.add(
+                    load.entries[key].key_place, f"load.{key}", f"`{key}` belongs to the {other} model",
+                    cause="`model: open` is missing" if not is_open else "the load is `model: open`",
+                    correct="load: {model: open, rate: 100/s}   or   load: {model: closed, concurrency: 10}",
+                )  # fmt: skip
+        if is_open and "rate" in load.entries and "stages" in load.entries:
+            self._problems.add(load.entries["rate"].key_place, "load.rate", "`rate` and `stages` are both here",
+                               cause="stages have rates of their own", correct="keep one of the two")  # fmt: skip
+
+    def _check_times(self, document: MapNode, values: dict[str, Any]) -> None:
+        for key, part in (("steady_state", "duration"), ("recovered", "stable")):
+            node = document.get(key)
+            read = values.get(key)
+            if not isinstance(node, MapNode) or read is None or not {part, "within"} <= read.keys():
+                continue
+            if read[part] > read["within"]:
+                self._problems.add(
+                    node.entries["within"].key_place, f"{key}.within",
+                    f"`within` ({format_duration(read['within'])}) is shorter than `{part}` ({format_duration(read[part])})",
+                    cause="it could never come true", correct=f"{key}: {{{part}: 3s, within: 60s}}",
+                )  # fmt: skip
+
+    # --- contenders ---------------------------------------------------------------------------------------------
+
+    def _contenders(self, document: MapNode) -> tuple[Contender, ...]:
+        node = document.get("contenders")
+        service = self._service(document)
+        if node is not None and is_null(node):
+            return ()
+        if not isinstance(node, MapNode) or not node.entries:
+            place = document.place if node is None else node.place
+            shown = "nothing" if node is None or isinstance(node, MapNode) else describe(node)
+            self._problems.add(place, "contenders", f"this must be a mapping of contenders, but it is {shown}",
+                               correct="contenders: {single: {runs_as: container}}")  # fmt: skip
+            return ()
+        read = [self._contender(name, entry, service) for name, entry in node.entries.items()]
+        return tuple(contender for contender in read if contender is not None)
+
+    def _service(self, document: MapNode) -> MapNode | None:
+        entry = document.entries.get("service")
+        if entry is None:
+            self._problems.add(document.place, "service", "`service` is missing",
+                               cause="it was forgotten, or `extends: kill`",
+                               correct='service: {image: improved-app:latest, ports: ["8080:3000"]}')  # fmt: skip
+            return None
+        return None if is_null(entry.node) else self._services.layer(entry.node, "service")
+
+    def _contender(self, name: str, entry: Entry, service: MapNode | None) -> Contender | None:
+        path = f"contenders.{name}"
+        if not re.fullmatch(NAME_PATTERN, name):
+            self._problems.add(entry.key_place, path,
+                               f"{name!r} is not a contender's name: small letters, digits and `-`, at most 40",
+                               correct="contenders: {orchestrated: {runs_as: service}}")  # fmt: skip
+        if not isinstance(entry.node, MapNode):
+            cause = (
+                "null takes an inherited contender away, and none is inherited" if is_null(entry.node) else ""
+            )
+            self._problems.add(entry.key_place, path, f"a contender must be a mapping, but it is {describe(entry.node)}",
+                               cause=cause, correct=f"{name}: {{runs_as: service}}")  # fmt: skip
+            return None
+        before = len(self._problems)
+        own = CONTENDER.read(MapNode({k: e for k, e in entry.node.entries.items() if k in CONTENDER_KEYS}, entry.node.place),
+                             path, Problems())  # fmt: skip
+        tree = self._services.layer(entry.node, path, CONTENDER)
+        if "runs_as" not in entry.node.entries:
+            self._problems.add(entry.key_place, path, "`runs_as` is missing", cause="it was forgotten",
+                               correct="runs_as: container   or   runs_as: service")  # fmt: skip
+        runs_as = own.get("runs_as", "service")
+        self._check_kind(entry.node, runs_as, path)
+        if service is None or tree is None:
+            return None
+        merged = merge(service, tree.without(*CONTENDER_KEYS))
+        assert isinstance(merged, MapNode)
+        spec = self._services.build(merged, path, replicas=runs_as == "service")
+        if spec is None or len(self._problems) > before:
+            return None
+        operator = own.get("operator")
+        return Contender(
+            name=name,
+            runs_as=runs_as,
+            service=spec,
+            operator=None if operator is None else OperatorModel(**operator),
+            description=own.get("description", {}),
+        )
+
+    def _check_kind(self, node: MapNode, runs_as: str, path: str) -> None:
+        deploy = node.get("deploy")
+        if runs_as == "container":
+            if isinstance(deploy, MapNode) and "replicas" in deploy.entries:
+                self._problems.add(deploy.entries["replicas"].key_place, f"{path}.deploy.replicas",
+                                   "a contender that runs as a container is one container",
+                                   cause="replicas need an orchestrator", correct="runs_as: service")  # fmt: skip
+        elif (operator := node.entries.get("operator")) is not None and not is_null(operator.node):
+            self._problems.add(operator.key_place, f"{path}.operator", "an operator restarts containers only",
+                               cause="the orchestrator replaces tasks by itself", correct="remove `operator`")  # fmt: skip
+
+    def _expectations(self, node: Node | None, document: MapNode) -> tuple[Expectation, ...]:
+        contenders = document.get("contenders")
+        names = tuple(contenders.entries) if isinstance(contenders, MapNode) else ()
+        if not isinstance(node, SeqNode):
+            return ()
+        texts = [
+            (i, item)
+            for i, item in enumerate(node.items)
+            if isinstance(item, ScalarNode) and isinstance(item.value, str)
+        ]
+        read = [parse_expectation(item, f"expect[{i}]", names, self._problems) for i, item in texts]
+        return tuple(e for e in read if e is not None)
+
+
+def _load(values: dict[str, Any]) -> LoadSpec:
+    stages = tuple(Stage(**stage) for stage in values.get("stages", ()))
+    return LoadSpec(**{**values, "stages": stages})
+
+
+def _with_contenders_of(document: MapNode, defaults: MapNode) -> MapNode:
+    """Take the contenders from another drill, with what its paces say of them; the document's own paces win."""
+    kept: dict[str, Entry] = {}
+    if (contenders := defaults.entries.get("contenders")) is not None:
+        kept["contenders"] = contenders
+    paces = defaults.entries.get("pace")
+    if paces is not None and isinstance(paces.node, MapNode):
+        overlays = {
+            name: Entry(
+                e.key_place,
+                MapNode({k: v for k, v in e.node.entries.items() if k == "contenders"}, e.node.place),
+            )
+            for name, e in paces.node.entries.items()
+            if isinstance(e.node, MapNode)
+        }
+        kept["pace"] = Entry(paces.key_place, MapNode(overlays, paces.node.place))
+    merged = merge(MapNode(kept, document.place), document)
+    assert isinstance(merged, MapNode)
+    return merged
