@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from breakroom.journal.records import Record
 from breakroom.spec.drill import Contender
@@ -85,6 +85,26 @@ class Deployment(Protocol):
 
     async def scale(self, replicas: int) -> None:
         """Change the number of replicas. Services only."""
+        ...
+
+    async def update(self, service: ServiceSpec) -> None:
+        """Begin a rolling update to another spec of the same name. Services only."""
+        ...
+
+    async def rollback(self) -> None:
+        """Begin to go back to the spec before. Services only."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop the container through the platform's API; no restart policy revives it. Containers only."""
+        ...
+
+    async def kill_through_api(self, signal: str = "SIGKILL") -> None:
+        """Kill the container through the platform's API, which is not a crash: nothing revives it. Containers only."""
+        ...
+
+    async def impair(self, task: str, link: dict[str, Any] | None) -> None:
+        """Spoil the link to a task (`*`: to all), in the words of `ingress.link.LinkSpec`; None heals it."""
         ...
 
     async def remove(self) -> tuple[str, ...]:

@@ -1,0 +1,192 @@
+"""Memory limits by control group, where this process may make one: version 2 or 1.
+
+Used by `engine.shell.memory`. Groups are made only below the engine's own group and are called
+`breakroom-PID-TASK`, so that what a killed engine left can be told from everything else and be swept. A group's own OOM counter is the
+proof that the kernel killed for memory.
+
+Sources: kernel documentation, cgroup-v2 ("Memory Interface Files", "No Internal Process Constraint") and
+cgroup-v1/memory (sections 4, 10).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Controller", "Group", "find_controller", "sweep_leftovers"]
+
+_PREFIX = "breakroom-"
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """The engine's own group in a hierarchy with a memory controller."""
+
+    version: int
+    directory: Path
+
+    @property
+    def means(self) -> str:
+        """As capabilities name it."""
+        return f"cgroup-v{self.version}"
+
+    def make(self, name: str, limit: int) -> Group:
+        """A group whose processes are killed by the kernel when they need more than `limit` bytes, swap included.
+
+        Raises:
+            OSError: it cannot be made; nothing was left.
+        """
+        group = Group(self.directory / f"{_PREFIX}{os.getpid()}-{name}", self.version)
+        group.directory.mkdir()
+        try:
+            group.set_limit(limit)
+            group.open()
+        except OSError:
+            group.remove()
+            raise
+        return group
+
+
+class Group:
+    """One task's control group."""
+
+    def __init__(self, directory: Path, version: int) -> None:
+        self.directory = directory
+        self.version = version
+        self.procs_fd = -1
+
+    def open(self) -> None:
+        """Open the file by which a child puts itself into the group."""
+        self.procs_fd = os.open(self.directory / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+
+    def set_limit(self, limit: int) -> None:
+        """Bound memory and swap together: without the second, the kernel would swap instead of kill."""
+        if self.version == 2:
+            (self.directory / "memory.max").write_text(str(limit), encoding="ascii")
+            with contextlib.suppress(FileNotFoundError):
+                (self.directory / "memory.swap.max").write_text("0", encoding="ascii")
+            return
+        (self.directory / "memory.limit_in_bytes").write_text(str(limit), encoding="ascii")
+        with contextlib.suppress(FileNotFoundError):
+            (self.directory / "memory.memsw.limit_in_bytes").write_text(str(limit), encoding="ascii")
+
+    def oom_kills(self) -> int:
+        """How many of its processes the kernel killed for memory."""
+        return self._counter("memory.events" if self.version == 2 else "memory.oom_control", "oom_kill")
+
+    def used(self) -> int:
+        """Bytes in use without the page cache that could be dropped at once, as `docker stats` counts."""
+        try:
+            name = "memory.current" if self.version == 2 else "memory.usage_in_bytes"
+            usage = int((self.directory / name).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
+        inactive = "inactive_file" if self.version == 2 else "total_inactive_file"
+        return max(0, usage - self._counter("memory.stat", inactive))
+
+    def processes(self) -> list[int]:
+        """Pids in the group."""
+        try:
+            return [int(pid) for pid in (self.directory / "cgroup.procs").read_text(encoding="ascii").split()]
+        except OSError:
+            return []
+
+    def remove(self) -> bool:
+        """Remove the group; False while processes are in it."""
+        if self.procs_fd >= 0:
+            os.close(self.procs_fd)
+            self.procs_fd = -1
+        try:
+            self.directory.rmdir()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def _counter(self, file: str, key: str) -> int:
+        try:
+            lines = (self.directory / file).read_text(encoding="ascii").splitlines()
+        except OSError:
+            return 0
+        return next(
+            (int(value) for name, _, value in (line.partition(" ") for line in lines) if name == key), 0
+        )
+
+
+def find_controller() -> Controller | None:
+    """The controller that works here, found out by making a group with a limit and removing it again."""
+    for candidate in _candidates():
+        try:
+            group = candidate.make("try", 64 << 20)
+        except OSError:
+            continue
+        if group.remove():
+            return candidate
+    return None
+
+
+def sweep_leftovers() -> list[str]:
+    """Kill and remove what engines that are dead left below this process's group. Returns what is still there."""
+    left = []
+    for candidate in _candidates():
+        with contextlib.suppress(OSError):
+            for directory in tuple(candidate.directory.glob(f"{_PREFIX}*")):
+                owner = directory.name.removeprefix(_PREFIX).partition("-")[0]
+                if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+                    group = Group(directory, candidate.version)
+                    for pid in group.processes():
+                        with contextlib.suppress(OSError):
+                            os.kill(pid, signal.SIGKILL)
+                    if not group.remove():
+                        left.append(str(directory))
+    return left
+
+
+def _candidates() -> list[Controller]:
+    """This process's own group in each hierarchy that has, or may be given, a memory controller."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+        memberships = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    found = []
+    for membership in memberships:
+        number, controllers, path = membership.split(":", 2)
+        if number == "0":
+            found += [Controller(2, own) for own in _mounted(mounts, "cgroup2", "", path) if _delegates(own)]
+        elif "memory" in controllers.split(","):
+            found += [Controller(1, own) for own in _mounted(mounts, "cgroup", "memory", path)]
+    return found
+
+
+def _mounted(mounts: list[str], kind: str, option: str, path: str) -> list[Path]:
+    """Where the group `path` of a hierarchy is seen in the file system."""
+    found = []
+    for line in mounts:
+        before, _, after = line.partition(" - ")
+        root, point = before.split()[3:5]
+        fields = after.split()
+        if fields[0] == kind and (not option or option in fields[-1].split(",")):
+            # Inside a container the mount may show only a part of the hierarchy, beginning at `root`.
+            inside = path.removeprefix(root.rstrip("/")) if path.startswith(root) else path
+            directory = Path(point + "/" + inside.strip("/"))
+            if directory.is_dir():
+                found.append(directory)
+    return found
+
+
+def _delegates(own: Path) -> bool:
+    """Whether children of this version 2 group get the memory controller, or can be given it."""
+    control = own / "cgroup.subtree_control"
+    try:
+        if "memory" in control.read_text(encoding="ascii").split():
+            return True
+        # Refused (EBUSY) where processes live in the group itself, which is most desktops: then RSS is watched.
+        control.write_text("+memory", encoding="ascii")
+    except OSError:
+        return False
+    return True

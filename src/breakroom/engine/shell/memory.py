@@ -1,0 +1,115 @@
+"""A task's memory limit, enforced by a control group or, where none can be made, by watching its resident memory.
+
+Used by `engine.shell.node`. With a control group the kernel kills. Without one the watch reads the resident memory of all of the task's
+processes every 50 ms, and every 10 ms from four fifths of the limit on, and kills the task's processes at the limit. The watch
+runs only while a limited task runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from breakroom.engine.shell import procfs
+from breakroom.engine.shell.cgroups import Controller, Group, find_controller, sweep_leftovers
+
+__all__ = ["MemoryLimits"]
+
+_CALM = 0.05
+_CLOSE = 0.01
+_NEARLY = 0.8
+
+
+class MemoryLimits:
+    """All limited tasks of the engine.
+
+    `processes` gives the pids of a task; `kill` kills them all.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        processes: Callable[[str], Iterable[int]],
+        kill: Callable[[str], None],
+        means: str = "",
+    ) -> None:
+        self._loop = loop
+        self._processes = processes
+        self._kill = kill
+        self._controller: Controller | None = None
+        if means != "rss-watch":
+            sweep_leftovers()
+            self._controller = find_controller()
+        self._groups: dict[str, Group] = {}
+        self._emptying: list[Group] = []
+        self._watched: dict[str, int] = {}
+        self._killed: set[str] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def means(self) -> str:
+        """`cgroup-v2`, `cgroup-v1` or `rss-watch`."""
+        return self._controller.means if self._controller is not None else "rss-watch"
+
+    def group_for(self, task: str, limit: int) -> Group | None:
+        """The group that the task must be started in, or None: then call `watch` once it runs.
+
+        Raises:
+            OSError: the group cannot be made.
+        """
+        if self._controller is None:
+            return None
+        group = self._controller.make(task, limit)
+        self._groups[task] = group
+        return group
+
+    def watch(self, task: str, limit: int) -> None:
+        """Begin to watch a running task."""
+        self._watched[task] = limit
+        if self._timer is None:
+            self._timer = self._loop.call_later(_CALM, self._look)
+
+    def used(self, task: str, pids: Iterable[int]) -> int:
+        """The task's memory as its limit counts it; `pids` are its processes."""
+        group = self._groups.get(task)
+        return group.used() if group is not None else procfs.resident_bytes(pids)
+
+    def ended(self, task: str) -> bool:
+        """The task's main process has ended: stop limiting it. Returns whether it was killed for memory."""
+        self._watched.pop(task, None)
+        group = self._groups.pop(task, None)
+        if group is None:
+            killed = task in self._killed
+            self._killed.discard(task)
+            return killed
+        oom = group.oom_kills() > 0
+        self._emptying.append(group)
+        return oom
+
+    def tidy(self) -> list[str]:
+        """Remove the groups of ended tasks as far as they are empty. Returns those that are not."""
+        self._emptying = [group for group in self._emptying if not group.remove()]
+        return [str(group.directory) for group in self._emptying]
+
+    def close(self) -> list[str]:
+        """Remove all groups; their processes must be dead. Returns what could not be removed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._emptying += self._groups.values()
+        self._groups.clear()
+        return self.tidy()
+
+    def _look(self) -> None:
+        fullest = 0.0
+        for task, limit in tuple(self._watched.items()):
+            used = procfs.resident_bytes(self._processes(task))
+            fullest = max(fullest, used / limit)
+            if used > limit:
+                del self._watched[task]
+                self._killed.add(task)
+                self._kill(task)
+        self._timer = None
+        if self._watched:
+            self._timer = self._loop.call_later(_CLOSE if fullest > _NEARLY else _CALM, self._look)

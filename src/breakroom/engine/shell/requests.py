@@ -1,0 +1,189 @@
+"""Answers the main process's requests.
+
+Used by `engine.shell.engine`: one asyncio task for each request. What the core refuses becomes an error reply with the
+core's own words; nothing here raises for a user's mistake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from breakroom.engine.core.errors import IllegalEvent
+from breakroom.engine.core.events import (
+    CreateContainer,
+    CreateService,
+    Event,
+    KillContainer,
+    RollbackService,
+    ScaleService,
+    StartContainer,
+    StopContainer,
+    UpdateService,
+)
+from breakroom.engine.core.model import HealthStatus, Task
+from breakroom.engine.shell import protocol
+from breakroom.engine.shell.command import CommandError, check_program
+from breakroom.engine.shell.ingress_link import IngressError
+from breakroom.engine.shell.removal import remove_everything
+from breakroom.spec.service import ServiceSpec
+
+if TYPE_CHECKING:
+    from breakroom.engine.shell.engine import Engine
+
+__all__ = ["RequestError", "Requests", "task_info"]
+
+_HINTS = {
+    "port-taken": "choose another published port, or 0 for any free one; or end what listens there",
+    "program-missing": "install the program, correct the service's command, or name a sample app's image",
+}
+
+
+class RequestError(Exception):
+    """A request cannot be met; `code` is stable."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class Requests:
+    """The request handlers of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._name = ""
+        self.runs_as = ""
+        self.published: tuple[int, tuple[str, ...]] | None = None
+
+    @property
+    def name(self) -> str:
+        """The service's or container's name; empty before it was created."""
+        return self._name
+
+    async def answer(self, request: protocol.Request) -> None:
+        """Do what is asked and send the reply."""
+        try:
+            result = await self._do(request)
+        except RequestError as error:
+            reply = protocol.Reply(
+                id=request.id, code=error.code, message=str(error), hint=_HINTS.get(error.code, "")
+            )
+        else:
+            reply = protocol.Reply(id=request.id, result=result)
+        self._engine.push(reply)
+
+    async def _do(self, request: protocol.Request) -> Any:
+        match request:
+            case protocol.Hello():
+                return self._hello(request)
+            case protocol.Create():
+                return await self._create(request)
+            case protocol.Tasks():
+                now = time.monotonic_ns()
+                newest_first = sorted(
+                    reversed(list(self._engine.core.tasks.values())), key=lambda task: task.slot
+                )
+                return [task_info(task, now) for task in newest_first]
+            case protocol.SignalTask(task=task, signal=name):
+                return self._signal(task, name)
+            case protocol.Cost():
+                return self._engine.cost()
+            case protocol.Impair(task=task, link=link):
+                return self._impair(task, link)
+            case protocol.Remove(grace=grace):
+                return await remove_everything(self._engine, self, grace)
+            case protocol.Update(spec=spec):
+                self._check(spec)
+                return await self._command(UpdateService(spec))
+            case _:
+                return await self._command(self._event_of(request))
+
+    def _event_of(self, request: protocol.Request) -> Event:
+        match request:
+            case protocol.Start():
+                return StartContainer(self._name)
+            case protocol.Stop():
+                return StopContainer(self._name)
+            case protocol.KillThroughApi(signal=name):
+                return KillContainer(self._name, name)
+            case protocol.Scale(replicas=replicas):
+                return ScaleService(self._name, replicas)
+            case protocol.Rollback():
+                return RollbackService(self._name)
+            case _:
+                raise RequestError("unknown-request", f"the engine cannot do {type(request).__name__}")
+
+    def _hello(self, hello: protocol.Hello) -> dict[str, str]:
+        try:
+            self._engine.open(hello)
+        except OSError as error:
+            raise RequestError("ingress-died", f"the ingress cannot be started: {error}") from error
+        node = self._engine.node
+        assert node is not None
+        return {"memory_limit": node.memory.means}
+
+    async def _create(self, request: protocol.Create) -> dict[str, Any]:
+        self._check(request.spec)
+        try:
+            self.published = await self._engine.ingress.publish(request.hosts, request.port)
+        except IngressError as error:
+            raise RequestError(error.code, str(error)) from error
+        self._name = request.spec.name
+        self.runs_as = request.runs_as
+        create = CreateService if request.runs_as == "service" else CreateContainer
+        await self._command(create(request.spec))
+        port, hosts = self.published
+        return {"port": port, "hosts": hosts}
+
+    def _signal(self, task: str, name: str) -> None:
+        if name not in signal.Signals.__members__:
+            raise RequestError("unknown-signal", f"{name} is not a signal; write it as SIGKILL or SIGTERM")
+        node = self._engine.node
+        if node is None or not node.signal_from_outside(task, name):
+            raise RequestError("task-gone", f"task {task} has no running process")
+
+    def _impair(self, task: str, link: dict[str, Any] | None) -> None:
+        try:
+            self._engine.ingress.impair(task, link)
+        except IngressError as error:
+            raise RequestError(error.code, str(error)) from error
+
+    async def _command(self, event: Event) -> None:
+        handled: asyncio.Future[IllegalEvent | None] = self._engine.loop.create_future()
+        self._engine.feed(event, None, handled.set_result)
+        error = await handled
+        if error is not None:
+            raise RequestError("refused", str(error))
+
+    def _check(self, spec: ServiceSpec) -> None:
+        try:
+            check_program(spec)
+        except CommandError as error:
+            raise RequestError("program-missing", str(error)) from error
+
+
+def task_info(task: Task, now: int) -> protocol.TaskInfo:
+    """The task as the main process is told of it."""
+    end = task.exit
+    return protocol.TaskInfo(
+        t=now,
+        task=task.id,
+        service=task.service,
+        slot=task.slot,
+        node=task.node,
+        state=task.state.word,
+        desired=task.desired.word,
+        image=task.spec.image,
+        version=task.spec_version,
+        message=task.message,
+        error=task.error,
+        exit_code=end.code if end is not None else None,
+        signal=end.signal if end is not None else None,
+        oom_killed=end.oom_killed if end is not None else False,
+        pid=task.pid,
+        in_rotation=task.in_rotation,
+        healthy=None if task.health is HealthStatus.NONE else task.health is HealthStatus.HEALTHY,
+    )

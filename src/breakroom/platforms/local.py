@@ -1,0 +1,294 @@
+"""The platform `local`: real processes on this machine under breakroom's own orchestrator. Needs no Docker, no root.
+
+Used by the director through `platforms.base`. Each deployment is one engine process; this module turns the protocol's
+calls into requests to it, and what it pushes into journal records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from breakroom.engine.shell import protocol
+from breakroom.engine.shell.cgroups import find_controller, sweep_leftovers
+from breakroom.journal.records import (
+    HealthChanged,
+    LogCaptured,
+    Problem,
+    Record,
+    RotationChanged,
+    TaskChanged,
+    TaskStats,
+    ToolCost,
+    UpdateChanged,
+)
+from breakroom.platforms.base import Capabilities, Emit, Endpoint, PlatformError, TaskView
+from breakroom.platforms.local_client import EngineClient
+from breakroom.platforms.local_images import resolve, service_digest
+from breakroom.spec.drill import Contender
+from breakroom.spec.service import ServiceSpec
+
+__all__ = ["LocalDeployment", "LocalPlatform"]
+
+_LOOPBACK = ("127.0.0.1", "::1")
+_START_SECONDS = 30.0
+_GRACE_SECONDS = 2.0
+
+
+class LocalPlatform:
+    """Deploys on this machine. `memory_limit="rss-watch"` makes no control groups."""
+
+    name = "local"
+
+    def __init__(self, *, memory_limit: str = "") -> None:
+        self._memory = memory_limit
+
+    async def capabilities(self) -> Capabilities:
+        """Find out what works here."""
+        linux = sys.platform == "linux"
+        return Capabilities(
+            runs_as=frozenset({"container", "service"}),
+            how={
+                "memory_limit": await asyncio.to_thread(self._memory_means),
+                "cpu_limit": "not-enforced",
+                "exit_notice": "sigchld",
+                "orphans": "subreaper" if linux else "environment-sweep",
+                "engine_death": "pdeathsig" if linux else "environment-sweep",
+                "ingress": "breakroom",
+                "link_impairment": "ingress",
+            },
+        )
+
+    def image_digest(self, service: ServiceSpec) -> str:
+        """SHA-256 of what the service's tasks run; empty if that cannot be found (deploying it says why)."""
+        try:
+            return service_digest(service)
+        except PlatformError:
+            return ""
+
+    async def deploy(
+        self, contender: Contender, *, trial: str, directory: Path, emit: Emit
+    ) -> LocalDeployment:
+        """Start an engine and let it create the contender's service.
+
+        Raises:
+            PlatformError: `image-unknown`, `program-missing`, `port-taken`, `unsupported`, or an `engine-…`. Nothing is left behind.
+        """
+        spec = resolve(contender.service)
+        if not spec.ports:
+            raise PlatformError(
+                "unsupported",
+                f"service {spec.name} publishes no port",
+                'say which port users are served on: `ports: ["8080:3000"]`',
+            )
+        logs = directory / "logs" / trial.replace("/", "-")
+        await asyncio.to_thread(logs.mkdir, parents=True, exist_ok=True)
+        deployment = LocalDeployment(trial, directory, logs, emit)
+        try:
+            await deployment.open(contender.runs_as, spec, self._memory)
+        except BaseException:
+            # Cancellation too: the caller never gets the deployment, so nobody else can end it.
+            await deployment.abandon()
+            raise
+        return deployment
+
+    def _memory_means(self) -> str:
+        if self._memory:
+            return self._memory
+        sweep_leftovers()
+        controller = find_controller()
+        return controller.means if controller is not None else "rss-watch"
+
+
+class LocalDeployment:
+    """One deployed contender: the client of its engine."""
+
+    endpoint: Endpoint
+
+    def __init__(self, trial: str, directory: Path, logs: Path, emit: Emit) -> None:
+        self._trial = trial
+        self._directory = directory
+        self._logs = logs
+        self._emit = emit
+        self._engine: EngineClient | None = None
+
+    async def open(self, runs_as: Any, spec: ServiceSpec, memory: Any) -> None:
+        """Start the engine, create the service, learn its port."""
+        client = await EngineClient.start(self._logs, on_pushed=self._pushed, on_death=self._died)
+        self._engine = client
+        marker, logs = client.marker, str(self._logs)
+        await client.ask(
+            lambda n: protocol.Hello(id=n, marker=marker, logs=logs, memory=memory), within=_START_SECONDS
+        )
+        port = spec.ports[0]
+        hosts = (port.host_ip,) if port.host_ip else _LOOPBACK
+        answer = await client.ask(
+            lambda n: protocol.Create(id=n, runs_as=runs_as, spec=spec, hosts=hosts, port=port.published),
+            within=_START_SECONDS,
+        )
+        self.endpoint = Endpoint(host=answer["hosts"][0], port=answer["port"])
+
+    async def abandon(self) -> None:
+        """End the engine without ceremony."""
+        if self._engine is not None:
+            engine, self._engine = self._engine, None
+            await engine.close()
+
+    @property
+    def engine_pid(self) -> int:
+        """The engine process's pid."""
+        return self._client.process.pid
+
+    async def tasks(self) -> list[TaskView]:
+        """All tasks of the present history, newest first within a slot."""
+        rows = await self._client.ask(lambda n: protocol.Tasks(id=n))
+        infos = [msgspec.convert(row, protocol.TaskInfo) for row in rows]
+        return [
+            TaskView(
+                id=info.task,
+                slot=info.slot,
+                node=info.node,
+                state=info.state,
+                desired=info.desired,
+                in_rotation=info.in_rotation,
+                healthy=info.healthy,
+                pid=info.pid,
+                version=info.version,
+            )
+            for info in infos
+        ]
+
+    async def signal_task(self, task: str, signal: str) -> None:
+        """Send the task's main process a signal from outside the orchestrator, as a crash would come.
+
+        Raises:
+            ProcessLookupError: the task has no running process.
+            PlatformError: `unknown-signal`, or the engine is dead.
+        """
+        try:
+            await self._client.ask(lambda n: protocol.SignalTask(id=n, task=task, signal=signal))
+        except PlatformError as error:
+            if error.code == "task-gone":
+                raise ProcessLookupError(str(error)) from error
+            raise
+
+    async def start(self) -> None:
+        """Start the dead container again, as an operator does.
+
+        Raises:
+            PlatformError: `refused`: it is no container, or it runs.
+        """
+        await self._client.ask(lambda n: protocol.Start(id=n))
+
+    async def stop(self) -> None:
+        """Stop the container through the platform's API; no restart policy revives it."""
+        await self._client.ask(lambda n: protocol.Stop(id=n))
+
+    async def kill_through_api(self, signal: str = "SIGKILL") -> None:
+        """Kill the container through the platform's API, which is not a crash: no restart policy revives it."""
+        await self._client.ask(lambda n: protocol.KillThroughApi(id=n, signal=signal))
+
+    async def scale(self, replicas: int) -> None:
+        """Change the number of replicas. Services only."""
+        await self._client.ask(lambda n: protocol.Scale(id=n, replicas=replicas))
+
+    async def update(self, service: ServiceSpec) -> None:
+        """Begin a rolling update to another spec of the same name. Services only."""
+        spec = resolve(service)
+        await self._client.ask(lambda n: protocol.Update(id=n, spec=spec))
+
+    async def rollback(self) -> None:
+        """Begin to go back to the spec before. Services only."""
+        await self._client.ask(lambda n: protocol.Rollback(id=n))
+
+    async def impair(self, task: str, link: dict[str, Any] | None) -> None:
+        """Spoil the link to a task (`*`: to all), in the words of `ingress.link.LinkSpec`; None heals it."""
+        await self._client.ask(lambda n: protocol.Impair(id=n, task=task, link=link))
+
+    async def cost(self) -> None:
+        """Write what the engine and its ingress have used so far into the journal."""
+        rows = await self._client.ask(lambda n: protocol.Cost(id=n))
+        for row in rows:
+            self._emit(ToolCost(trial=self._trial, **row))
+
+    async def remove(self) -> tuple[str, ...]:
+        """Stop everything (2 s of grace), end the engine, and say what is still on the machine. May be called again."""
+        engine = self._engine
+        if engine is None:
+            return ()
+        left: list[str] = []
+        try:
+            await self.cost()
+            grace = _GRACE_SECONDS
+            left = await engine.ask(lambda n: protocol.Remove(id=n, grace=grace))
+        except PlatformError as error:
+            # The engine is dead or dumb; ending it and sweeping still has to be done.
+            if not error.code.startswith("engine-"):
+                raise
+        finally:
+            self._engine = None
+            swept = await engine.close()
+        return tuple(dict.fromkeys([*left, *swept]))
+
+    @property
+    def _client(self) -> EngineClient:
+        if self._engine is None:
+            raise PlatformError("removed", "the deployment was removed already")
+        return self._engine
+
+    # --- from the engine --------------------------------------------------------------------------------------
+
+    def _died(self, message: str) -> None:
+        """The engine is gone and with it every task."""
+        now = time.monotonic_ns()
+        self._emit(
+            Problem(
+                t=now, trial=self._trial, severity="error", code="engine-died", params={"message": message}
+            )
+        )
+
+    def _pushed(self, message: protocol.Pushed) -> None:
+        for record in self._records(message):
+            self._emit(record)
+
+    def _records(self, message: protocol.Pushed) -> list[Record]:
+        trial = self._trial
+        match message:
+            case protocol.TaskInfo():
+                return [_task_changed(trial, message)]
+            case protocol.Stats(t=t, rows=rows):
+                return [
+                    TaskStats(
+                        t=t, trial=trial, task=task, memory_bytes=memory, memory_limit_bytes=limit, cpu_ns=cpu
+                    )
+                    for task, memory, limit, cpu in rows
+                ]
+            case protocol.Log(t=t, task=task, file=file, tail=tail):
+                path = str((self._logs / file).relative_to(self._directory))
+                return [LogCaptured(t=t, trial=trial, task=task, file=path, tail=tail)]
+            case protocol.Reply():
+                return []
+            case _:
+                kind = _SAME_FIELDS[type(message)]
+                return [kind(trial=trial, **msgspec.structs.asdict(message))]
+
+
+_SAME_FIELDS: dict[type, type[Any]] = {
+    protocol.Rotation: RotationChanged,
+    protocol.Health: HealthChanged,
+    protocol.UpdateState: UpdateChanged,
+    protocol.EngineProblem: Problem,
+}
+"""Messages whose fields are those of a record, name for name."""
+
+
+def _task_changed(trial: str, info: protocol.TaskInfo) -> TaskChanged:
+    fields = msgspec.structs.asdict(info)
+    # Rotation and health have records of their own.
+    del fields["in_rotation"], fields["healthy"]
+    return TaskChanged(trial=trial, **fields)
