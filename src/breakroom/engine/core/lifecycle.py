@@ -42,6 +42,7 @@ class Lifecycle:
     Attributes:
         on_running: called with a task that has just become RUNNING.
         on_ended: called with a task that has just reached a terminal state, before it is reported.
+        on_given_up: called with an ended task that was still wanted (its replacement waits) and no longer is.
     """
 
     def __init__(self, store: Store) -> None:
@@ -49,6 +50,7 @@ class Lifecycle:
         self._stopping: set[str] = set()
         self.on_running: Callable[[Task], None]
         self.on_ended: Callable[[Task], None]
+        self.on_given_up: Callable[[Task], None]
 
     # --- coming up ----------------------------------------------------------------------------------------------
 
@@ -159,8 +161,17 @@ class Lifecycle:
     def stop(self, task: Task, desired: Desired = Desired.SHUTDOWN) -> None:
         """The task is no longer wanted: end it gracefully, or withdraw it if it has not been started."""
         store = self._store
+        present = store.tasks.get(task.id)
+        if present is None:
+            # Stopping one task of a slot may have let another one be forgotten.
+            return
+        task = present
         if task.state.terminal:
-            store.want(task, desired)
+            was_wanted = task.wanted
+            task = store.want(task, desired)
+            if was_wanted and not task.wanted:
+                store.report(task.id)
+                self.on_given_up(task)
             return
         moved = desired > task.desired
         task = store.want(task, desired)
@@ -181,7 +192,7 @@ class Lifecycle:
         if not task.alive:
             self.stop(task, desired)
             return
-        self._store.want(task, desired)
+        task = self._store.want(task, desired)
         if not task.state.terminal:
             self._store.report(task.id)
         self.signal(task, "SIGKILL")

@@ -41,8 +41,10 @@ class NodeSupervisor:
         record = self._store.nodes[node]
         record.node = replace(record.node, availability=availability)
         if availability is Availability.DRAIN:
-            for task in self._store.on_node(node):
-                if task.wanted and not task.container:
+            for task_id in [task.id for task in self._store.on_node(node)]:
+                # Moving one task may have changed another, which waited for it.
+                task = self._store.tasks.get(task_id)
+                if task is not None and task.wanted and not task.container:
                     self._restarts.restart(self._store.services[task.service], task)
         self._place_pending(node)
 
@@ -76,4 +78,6 @@ class NodeSupervisor:
         if not available(self._store.nodes[node].node):
             return
         for task_id in list(self._store.pending):
-            self._life.place(self._store.tasks[task_id])
+            task = self._store.tasks.get(task_id)
+            if task is not None and task_id in self._store.pending:
+                self._life.place(task)

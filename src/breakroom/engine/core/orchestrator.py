@@ -45,6 +45,7 @@ class Orchestrator:
         life = self._life = Lifecycle(store)
         life.on_running = self._task_running
         life.on_ended = self._task_ended
+        life.on_given_up = self._task_given_up
         self._restarts = RestartSupervisor(store, life)
         self._updates = UpdateSupervisor(store, life, self._restarts)
         self._reconciler = Reconciler(store, life, self._restarts, self._updates)
@@ -103,10 +104,18 @@ class Orchestrator:
             IllegalEvent: the event is impossible now. Nothing was changed.
         """
         store = self._store
-        store.now = max(store.now, now)
         out: list[Instruction] = []
         store.out = out
-        self._handlers[type(event)](event)
+        handler = self._handlers.get(type(event))
+        if handler is None:
+            raise IllegalEvent(event, "this is not an event of breakroom.engine.core.events")
+        before = store.now
+        store.now = max(store.now, now)
+        try:
+            handler(event)
+        except IllegalEvent:
+            store.now = before
+            raise
         while (key := store.timers.pop_due(store.now)) is not None:
             self._timer_handlers[key[0]](key)
         return out
@@ -140,6 +149,15 @@ class Orchestrator:
     def tasks_of(self, name: str) -> list[Task]:
         """The remembered tasks of a service or container: by slot, oldest first within a slot."""
         return self._store.of_service(name)
+
+    def tasks_in_slot(self, name: str, slot: int) -> list[Task]:
+        """The remembered tasks of one slot, oldest first."""
+        return self._store.in_slot(name, slot)
+
+    def up_to_date(self, task: Task) -> bool:
+        """Whether a task is what the present spec of its service asks for."""
+        service = self._store.services.get(task.service)
+        return service is None or not service.dirty(task)
 
     def current_task(self, name: str, slot: int = 1) -> Task | None:
         """The newest task of a slot, or of a container; None if there is none."""
@@ -279,6 +297,11 @@ class Orchestrator:
         self._updates.task_ended(service, task, was_wanted=was_wanted)
         history.prune(self._store, task.service, task.slot)
         self._reconciler.forget_if_gone(service)
+
+    def _task_given_up(self, task: Task) -> None:
+        if not task.container:
+            self._restarts.ended(task)
+            self._updates.task_ended(self._store.services[task.service], task, was_wanted=False)
 
 
 def _service(record: ServiceRecord) -> Service:

@@ -42,7 +42,6 @@ class Reconciler:
         if service.previous is not None:
             service.previous = service.previous.scaled(replicas)
         self.resize(service)
-        self._updates.continue_after_scale(service)
 
     def update(self, service: ServiceRecord, spec: ServiceSpec) -> None:
         """`service update`. The spec as it is resumes a paused update; other replicas alone are a scale."""
@@ -126,7 +125,7 @@ class Reconciler:
 
     def _remove_slot(self, service: ServiceRecord, slot: int) -> None:
         self._restarts.forget_slot(service.name, slot)
-        for task in self._store.in_slot(service.name, slot):
+        for task in reversed(self._store.in_slot(service.name, slot)):
             self._life.stop(task, Desired.REMOVE)
         history.prune(self._store, service.name, slot)
 

@@ -62,6 +62,10 @@ class RestartSupervisor:
 
     def restart(self, service: ServiceRecord, task: Task) -> None:
         """Replace a task that ended or must move, if the policy allows; a live one is stopped gracefully."""
+        present = self._store.tasks.get(task.id)
+        if present is None:
+            return
+        task = present
         delay = self._delays.get(task.id)
         if delay is not None:
             delay.restart_after = True

@@ -195,6 +195,7 @@ class Store:
 
     def change(self, task: Task, **values: object) -> Task:
         """Replace fields of a task other than its states."""
+        self._fresh(task)
         return self.put(replace(task, **values))  # type: ignore[arg-type]  # names are checked by replace itself
 
     def advance(
@@ -205,6 +206,7 @@ class Store:
         Raises:
             CoreBug: the table has no such step.
         """
+        self._fresh(task)
         rule = next_state(task.state, cause)
         if rule is None:
             raise CoreBug(f"no transition from {task.state.word} by {cause.name}", task)
@@ -223,7 +225,13 @@ class Store:
 
     def want(self, task: Task, desired: Desired) -> Task:
         """Move a task's desired state forward; a step back is ignored, since desired never goes back."""
+        self._fresh(task)
         return self.put(replace(task, desired=desired)) if desired > task.desired else task
+
+    def _fresh(self, task: Task) -> None:
+        """A task is a value: one read before another change would undo that change if it were stored."""
+        if self.tasks.get(task.id) is not task:
+            raise CoreBug("a task was to be changed from a value that is no longer current", task)
 
     # --- counts -------------------------------------------------------------------------------------------------
 

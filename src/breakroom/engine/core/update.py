@@ -4,12 +4,12 @@ Called by the reconciler when a service's spec changed and by the orchestrator w
 swarmkit's (`manager/orchestrator/update`): `parallelism` workers each take the next slot that is not up to date; a
 worker is done with a slot when the new task runs or has ended, and then waits `delay`, after the last slot too. A
 new task that ends by itself before it runs, or within `monitor` of running, is a failure; failures ÷ slots above
-`max_failure_ratio` triggers the action. After an action, workers finish the slot they have in hand. When all slots are done, failures are
-watched for one more `monitor`.
+`max_failure_ratio` triggers the action. After an action, workers finish the slot they have in hand. When all slots
+are done, failures are watched for one more `monitor`.
 
-One deliberate difference: with start-first, an old task is stopped only when a new one of its slot runs, also when
-the first new one failed and its replacement came up, or when the service was scaled in between. Swarm stops it
-regardless in these cases (moby#43081), which breaks what start-first promises.
+Two deliberate differences. With start-first, an old task is stopped only when a new one of its slot runs, also when
+the first new one failed and its replacement came up; Swarm's next reconciliation stops it regardless (moby#43081),
+which breaks what start-first promises. And scaling leaves an update under way as it is, where Swarm begins it anew.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class UpdateSupervisor:
         Where every slot is up to date already, nothing is reported, except the end of what was under way.
         """
         self.cancel(service)
-        dirty = [slot for slot in sorted(service.slots) if self._slot_dirty(service, slot)]
+        dirty = [slot for slot in self._in_order(service) if self._slot_dirty(service, slot)]
         if not dirty:
             if service.update_state in {"updating", "rollback_started"}:
                 self._complete(service, kind)
@@ -94,12 +94,6 @@ class UpdateSupervisor:
         run.workers = dict.fromkeys(range(workers), "")
         for worker in range(workers):
             self._next(run, worker)
-
-    def continue_after_scale(self, service: ServiceRecord) -> None:
-        """The slots have changed under a run: go on with those that are left."""
-        run = self._runs.get(service.name)
-        if run is not None and not run.stopped:
-            self.begin(service, run.kind)
 
     def cancel(self, service: ServiceRecord) -> None:
         """Give up the service's run. Tasks it has made stay and are still started when their time comes."""
@@ -141,6 +135,15 @@ class UpdateSupervisor:
         tasks = self._store.in_slot(service.name, slot)
         return not tasks or service.dirty(tasks[-1]) or service.update_state == "rollback_started"
 
+    def _in_order(self, service: ServiceRecord) -> list[int]:
+        """Slots that serve nobody first, so that an update that replaces another takes no more slots down than one."""
+
+        def serves(slot: int) -> bool:
+            wanted = self._store.wanted_in_slot(service.name, slot)
+            return any(task.state == TaskState.RUNNING for task in wanted)
+
+        return sorted(service.slots, key=lambda slot: (serves(slot), slot))
+
     def _next(self, run: _Run, worker: int) -> None:
         if self._runs.get(run.service.name) is not run:
             return
@@ -161,12 +164,16 @@ class UpdateSupervisor:
 
     def _replace(self, run: _Run, worker: int, slot: int) -> None:
         service = run.service
+        if slot not in service.slots:
+            # The service was scaled down meanwhile.
+            self._next(run, worker)
+            return
         wanted = self._store.wanted_in_slot(service.name, slot)
         clean = [task for task in wanted if not service.dirty(task)]
         start_first = run.config.order == "start-first"
         if clean:
-            keep = max(clean, key=lambda task: (task.state == TaskState.RUNNING, task.desired))
-            if start_first and keep.state < TaskState.RUNNING:
+            keep = max(clean, key=lambda t: (t.state == TaskState.RUNNING, not t.state.terminal, t.desired))
+            if start_first and keep.state != TaskState.RUNNING:
                 run.workers[worker] = keep.id
                 return
             self._stop_others(service, keep)
@@ -175,7 +182,8 @@ class UpdateSupervisor:
             task = self._life.create(service.name, slot, service.current, desired=Desired.RUNNING)
             self._watch(run, worker, task)
         else:
-            for task in wanted:
+            # The newest first: it may wait for the older one to stop, and would be started by that.
+            for task in reversed(wanted):
                 self._life.stop(task)
             left = self._store.in_slot(service.name, slot)
             self._watch(run, worker, self._restarts.start_after(service, slot, delay=0, old=left))
