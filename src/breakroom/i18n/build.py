@@ -46,7 +46,9 @@ def extract() -> list[tuple[str | tuple[str, ...], str]]:
             key = tuple(message) if isinstance(message, (list, tuple)) else message
             if key:
                 found.setdefault(key, path.relative_to(PACKAGE).as_posix())
-    return sorted(found.items(), key=lambda item: (item[1], item[0] if isinstance(item[0], str) else item[0][0]))
+    return sorted(
+        found.items(), key=lambda item: (item[1], item[0] if isinstance(item[0], str) else item[0][0])
+    )
 
 
 def _sources() -> Iterator[tuple[str, Path]]:

@@ -1,7 +1,7 @@
 """The English sentence for every `Reason` code of the analysis.
 
 A sentence's placeholders are the code's parameters (`analysis.reasons.CODES`); a test holds both together. How a
-placeholder is printed is said after its colon: `{gap:duration}`, see `i18n.translator`.
+placeholder is printed is said after its colon: `{s:duration}`, see `i18n.translator`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,198 @@ from breakroom.i18n.terms import N_
 
 __all__ = ["REASONS"]
 
-REASONS: dict[str, str] = {}
+REASONS: dict[str, str] = {
+    # Why a trial's numbers cannot be trusted.
+    "unknown.no-fault": N_("No fault was injected before the trial ended, so there is nothing to compare."),
+    "unknown.fault-unproved": N_(
+        "The fault ({kind:action}) was injected, but nothing proves that it took effect."
+    ),
+    "unknown.fault-failed": N_("The fault ({kind:action}) could not be injected."),
+    "unknown.not-steady": N_(
+        "The service did not reach its steady state within {within_s:duration}, so nothing was broken."
+    ),
+    "unknown.cut-off": N_(
+        "The journal ends in the middle of the trial (while {phase:trial_phase}): breakroom was killed."
+    ),
+    "unknown.aborted": N_("The run was interrupted before the trial was over."),
+    "unknown.failed": N_("The trial failed: {message}"),
+    "unknown.no-probe": N_(
+        "Not one probe request lies in the observed time, so what users saw is not known."
+    ),
+    "unknown.stream-not-closed": N_(
+        "The generator of the {stream:stream} did not report at its end; requests may be missing."
+    ),
+    "unknown.generator-lag": N_(
+        "The generator of the {stream:stream} sent too late (p99 {lag_s:duration}, allowed {limit_s:duration}): "
+        "it, not the service, may have been the limit."
+    ),
+    "unknown.generator-bottleneck": N_(
+        "The generator of the {stream:stream} was itself the limit: {bottleneck}"
+    ),
+    "unknown.not-sent": N_(
+        "The generator of the {stream:stream} could not send {count:count} {count:plural:request|requests}."
+    ),
+    "unknown.samples-missing": N_(
+        "Samples of the {stream:stream} are missing: {samples:count} on disk, {completed:count} completed."
+    ),
+    "unknown.requests-missing": N_(
+        "Requests of the {stream:stream} have no outcome: {completed:count} completed of {intended:count} intended."
+    ),
+    "unknown.plan-mismatch": N_(
+        "The requests of the {stream:stream} were not sent when the plan says ({checked:count} checked)."
+    ),
+    # Why users lost the time they lost.
+    "lost.nothing": N_("No request failed after the fault."),
+    "lost.waiting-for-operator": N_(
+        "Users waited {s:duration} ({share:ratio} of the lost time) for a person to restart the service{modelled:modelled}."
+    ),
+    "lost.detection": N_(
+        "{s:duration} ({share:ratio} of the lost time) passed until the platform noticed the failure."
+    ),
+    "lost.replacement": N_(
+        "{s:duration} ({share:ratio} of the lost time) passed between noticing the failure and making a new replica."
+    ),
+    "lost.restart-delay": N_(
+        "The new replica waited {s:duration} ({share:ratio} of the lost time) before it was started "
+        "(the policy's restart delay: {delay_s:delay})."
+    ),
+    "lost.app-start": N_(
+        "The application itself took {s:duration} ({share:ratio} of the lost time) from its start until it answered."
+    ),
+    "lost.first-health-probe": N_(
+        "The new process ran, but {s:duration} ({share:ratio} of the lost time) passed until a health probe found it "
+        "healthy (interval {interval_s:duration})."
+    ),
+    "lost.rotation": N_(
+        "The new replica ran, but for {s:duration} ({share:ratio} of the lost time) no connection was sent to it."
+    ),
+    "lost.after-return": N_(
+        "The new replica was in rotation and had answered, yet requests kept failing for {s:duration} "
+        "({share:ratio} of the lost time)."
+    ),
+    "lost.unexplained": N_(
+        "For {s:duration} ({share:ratio} of the lost time) the recorded events do not say why."
+    ),
+    "lost.cut-connections": N_(
+        "Only requests on the killed replica's own connections failed: {failed:count} failed; it had {open:count} open "
+        "and refused {refused:count}. The other replicas served on."
+    ),
+    "lost.more-than-cut": N_(
+        "More requests failed ({failed:count}) than were on the killed replica's connections "
+        "({open:count} open, {refused:count} refused)."
+    ),
+    "lost.single-failures": N_(
+        "{failed:count} {failed:plural:request|requests} failed; how many connections were open on the target is not known."
+    ),
+    "lost.never-recovered": N_(
+        "The service did not come back in the {s:duration} it was watched; it was stuck {part:stuck}."
+    ),
+    # Why capacity was reduced while users were served by the rest.
+    "capacity.detection": N_(
+        "Back at full capacity: {s:duration} ({share:ratio} of that time) went by until the platform noticed the failure."
+    ),
+    "capacity.replacement": N_(
+        "Back at full capacity: {s:duration} ({share:ratio} of that time) went by between noticing the failure and making "
+        "a new replica."
+    ),
+    "capacity.restart-delay": N_(
+        "Back at full capacity: the new replica waited {s:duration} ({share:ratio} of that time) before it was started "
+        "(the policy's restart delay: {delay_s:delay})."
+    ),
+    "capacity.first-health-probe": N_(
+        "Back at full capacity: {s:duration} ({share:ratio} of that time) went by from the new process's start until a "
+        "health probe found it healthy (interval {interval_s:duration})."
+    ),
+    "capacity.rotation": N_(
+        "Back at full capacity: the new replica ran for {s:duration} ({share:ratio} of that time) before it entered rotation."
+    ),
+    "capacity.waiting-for-operator": N_(
+        "Back at full capacity: {s:duration} ({share:ratio} of that time) went by until a person acted{modelled:modelled}."
+    ),
+    "capacity.unexplained": N_(
+        "Back at full capacity: for {s:duration} ({share:ratio} of that time) the recorded events do not say why."
+    ),
+    "capacity.reduced": N_(
+        "For {s:duration} fewer replicas were in rotation than wanted: {lowest:count} of {wanted:count} at the lowest."
+    ),
+    "capacity.never-restored": N_(
+        "Full capacity did not come back in the {s:duration} it was watched: {lowest:count} of {wanted:count} replicas "
+        "in rotation at the lowest."
+    ),
+    # Lines in plots.
+    "mark.fault": N_("fault: {kind:action}"),
+    "mark.fault-unproved": N_("fault (unproved): {kind:action}"),
+    "mark.first-error": N_("first error"),
+    "mark.detected": N_("detected"),
+    "mark.replaced": N_("replacement created"),
+    "mark.running": N_("replacement running"),
+    "mark.in-rotation": N_("in rotation"),
+    "mark.first-success": N_("service restored"),
+    "mark.full-capacity": N_("full capacity"),
+    "mark.stable": N_("stable"),
+    "mark.operator-act": N_("operator: {kind:action}{modelled:modelled}"),
+    "mark.undone": N_("undone: {kind:action}"),
+    # Why a condition has its verdict.
+    "condition.no-trial": N_("Contender {contender} was not run."),
+    "condition.not-measured": N_(
+        "{metric:metric} is known in only {known:count} of {of:count} {of:plural:trial|trials}."
+    ),
+    "condition.untrusted": N_(
+        "{unknown:count} of {of:count} {of:plural:trial|trials} of {contender} cannot be trusted."
+    ),
+    "condition.never": N_("{metric:metric}: it did not come to an end while it was watched."),
+    "condition.within-resolution": N_(
+        "Value and limit are closer together than the measurement can tell apart ({resolution})."
+    ),
+    # Why a drill has its verdict.
+    "verdict.condition-not-met": N_("Not met: {text} (measured: {value})."),
+    "verdict.condition-unknown": N_("Cannot be judged: {text}."),
+    "verdict.trials-unknown": N_(
+        "{unknown:count} of {of:count} {of:plural:trial|trials} of {contender} cannot be trusted."
+    ),
+    "verdict.trials-missing": N_(
+        "Of {contender}, only {known:count} of {of:count} {of:plural:trial|trials} were run."
+    ),
+    "verdict.plans-differ": N_("The contenders did not run the same plan, so they must not be compared."),
+    "verdict.plans-unknown": N_("Whether the contenders ran the same plan is not known."),
+    "verdict.all-met": N_(
+        "{conditions:plural:The condition is|All conditions are} met ({conditions:count})."
+    ),
+    "verdict.no-conditions": N_("The drill sets no conditions; it measures and does not judge."),
+    # Why a claim of the course has its verdict.
+    "claim.measured": N_("Measured: {value:ratio}; the course says {limit:ratio}."),
+    "claim.measured-time": N_(
+        "Measured: {value_s:duration}; the course says {low_s:range_from}{high_s:duration}."
+    ),
+    "claim.modelled-time": N_(
+        "{value_s:duration}, set by the operator model and not measured; the course says {low_s:range_from}{high_s:duration}."
+    ),
+    "claim.scaled": N_(
+        "At the pace “{pace}” the operator model's time is shortened ({value_s:duration}), so it says nothing on this claim."
+    ),
+    "claim.no-contender": N_("None of the run's contenders is of that kind."),
+    "claim.not-measured": N_("The trials do not know this value."),
+    "claim.never-recovered": N_(
+        "It did not recover while it was watched; the course says {limit_s:duration}."
+    ),
+    "claim.not-saturating": N_(
+        "The load did not ask for all the capacity, so {kept:ratio} served says nothing on the capacity that was left."
+    ),
+    "claim.no-work-to-save": N_(
+        "The single container needed no act of a person either, so there was nothing to save."
+    ),
+    "claim.acts": N_(
+        "Acts of a person: {single:count} with the single container, {orchestrated:count} orchestrated; saved {saved:ratio}."
+    ),
+    # What a reader of the whole run must know.
+    "problem.torn-lines": N_(
+        "{count:count} {count:plural:line|lines} of the journal could not be read and {count:plural:was|were} skipped."
+    ),
+    "problem.unknown-trial": N_(
+        "The journal has records of the trial {trial} but not its start; they were left out."
+    ),
+    "problem.trials-missing": N_(
+        "{count:count} of {planned:count} planned {planned:plural:trial|trials} {count:plural:was|were} not run."
+    ),
+}
 """code → sentence."""
-
-_ = N_

@@ -37,7 +37,9 @@ METRIC_HELP: dict[str, str] = {
     "availability_time": N_("Share of the observed time in which the service was not in total outage."),
     "outage": N_("All stretches together in which not one probe succeeded."),
     "longest_outage": N_("The longest single stretch in which not one probe succeeded."),
-    "recovery_time": N_("From the fault's effect to the first success after the last error: what users felt."),
+    "recovery_time": N_(
+        "From the fault's effect to the first success after the last error: what users felt."
+    ),
     "time_to_full_capacity": N_(
         "From the fault's effect until every wanted replica served again: what the platform needed."
     ),
@@ -48,7 +50,9 @@ METRIC_HELP: dict[str, str] = {
     "operator_acts": N_("Things a person had to do before the service was back."),
     "operator_minutes": N_("From the fault until the person had restored the service."),
     "latency_p99_before": N_("99 of 100 probe requests were answered within this time before the fault."),
-    "latency_p99_during": N_("99 of 100 successful probe requests were answered within this time during the fault."),
+    "latency_p99_during": N_(
+        "99 of 100 successful probe requests were answered within this time during the fault."
+    ),
 }
 
 LABELS: dict[str, dict[str, str]] = {
@@ -155,10 +159,42 @@ LABELS: dict[str, dict[str, str]] = {
     },
     "claim": {
         "single-full-outage": N_("A single container is 100% down while it has failed"),
-        "orchestrated-keeps-two-thirds": N_("With one of three replicas lost, at least 66% keeps being served"),
+        "orchestrated-keeps-two-thirds": N_(
+            "With one of three replicas lost, at least 66% keeps being served"
+        ),
         "manual-recovery-minutes": N_("Recovery by hand takes 5 to 10 minutes"),
         "automatic-within-30s": N_("Automatic recovery takes at most 30 seconds"),
         "operator-work-80": N_("Orchestration saves 80% of the operator's work"),
+    },
+    "action": {
+        "kill": N_("kill"),
+        "restart": N_("restart"),
+        "scale": N_("scale"),
+        "rolling-update": N_("rolling update"),
+        "bad-update": N_("bad update"),
+        "network-delay": N_("network delay"),
+        "network-loss": N_("packet loss"),
+        "network-partition": N_("network partition"),
+        "health-check": N_("failing health check"),
+    },
+    "trial_phase": {
+        "deploying": N_("deploying"),
+        "steadying": N_("waiting for the steady state"),
+        "faulting": N_("injecting the fault"),
+        "recovering": N_("watching the recovery"),
+        "undoing": N_("cleaning up"),
+        "done": N_("finished"),
+    },
+    "stuck": {
+        "waiting-for-operator": N_("waiting for a person to restart it"),
+        "detection": N_("before the platform noticed the failure"),
+        "replacement": N_("before a new replica was made"),
+        "restart-delay": N_("in the restart delay"),
+        "app-start": N_("starting the application"),
+        "first-health-probe": N_("waiting for a health probe to succeed"),
+        "rotation": N_("before the new replica entered rotation"),
+        "after-return": N_("failing requests although a replica was in rotation"),
+        "unexplained": N_("in a way that the recorded events do not explain"),
     },
     "capability": {
         "memory_limit": N_("Memory limit"),

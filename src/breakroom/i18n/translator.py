@@ -4,14 +4,14 @@
 numbers and units as that language does. It reads the compiled catalogue once and touches nothing else.
 
 A placeholder may say how its value is printed: `{gap:duration}` (seconds), `:ratio` (0 to 1), `:count`, `:rate` (per second), `:size` (bytes),
-`:list`, `:value:METRIC` (by the metric's kind), `:plural:one|many` (prints one of the two words, for English), or any kind of label
-in `terms.LABELS` such as `:metric`, `:phase`, `:outcome`, `:state`. Without one, text stays and numbers are printed plainly.
+`:list`, `:value:METRIC` (by the metric's kind), `:plural:one|many` (prints one of the two words, for English), `:modelled`, `:delay`,
+`:range_from` (see `_SPECIAL`), or any kind of label `terms.LABELS` such as `:metric`, `:phase`, `:outcome`, `:state`. Without one, text stays and numbers are printed plainly.
 """
 
 from __future__ import annotations
 
 import gettext as stdlib_gettext
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from importlib.resources import files
 from string import Formatter
@@ -152,6 +152,8 @@ class _Formatter(Formatter):
         if name == "plural":
             one, _, many = detail.partition("|")
             return one if value == 1 else many
+        if name in _SPECIAL:
+            return _SPECIAL[name](value, self._owner)
         if value is None or value == "":
             return formats.UNKNOWN
         if name == "list" or isinstance(value, (list, tuple, set)):
@@ -175,6 +177,14 @@ class _Formatter(Formatter):
             "size": owner.size,
         }
         return printers.get(kind, formats.number)(value)
+
+
+_SPECIAL: dict[str, Callable[[Any, Translator], str]] = {
+    "modelled": lambda value, t: t.gettext(" (modelled)") if value else "",
+    "delay": lambda value, t: t.gettext("a growing backoff") if value is None else t.duration(value),
+    "range_from": lambda value, t: t.say("{low:duration} to ", low=value) if value else "",
+}
+"""Kinds of placeholder that are words of their own: `:modelled` (a flag), `:delay` (None: backoff), `:range_from` (may be absent)."""
 
 
 @lru_cache(maxsize=len(LANGUAGES))

@@ -1,0 +1,8 @@
+"""Presents a run's findings as files: `results.json`, `report.md`, and `report.html`, which works offline and in every language.
+
+Reads findings (`analysis.results`, `analysis.series`); computes no number of its own that a finding could hold.
+"""
+
+from breakroom.report.write import ReportError, ReportPaths, update_latest, write_report, write_results
+
+__all__ = ["ReportError", "ReportPaths", "update_latest", "write_report", "write_results"]

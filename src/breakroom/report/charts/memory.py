@@ -1,0 +1,71 @@
+"""Memory of each replica against its limit over time. Called by `report.html` where stats were recorded. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from breakroom.analysis.series import MemoryLine
+from breakroom.i18n import Translator
+from breakroom.report.charts.panels import Stack
+from breakroom.report.charts.style import Figure, rounded
+from breakroom.report.charts.text import plain
+from breakroom.report.charts.timeline import Lane, time_range
+
+__all__ = ["memory"]
+
+PANEL_PX = 92
+MIB = 1 << 20
+MAX_POINTS = 300
+
+
+def memory(lanes: Sequence[Lane], t: Translator) -> Figure | None:
+    """The figure for these lanes, or None where no memory was recorded."""
+    if not any(lane.series.memory for lane in lanes):
+        return None
+    stack = Stack(time_range(lanes), t.say("seconds after the fault took effect"))
+    peak = max(_peak(line) for lane in lanes for line in lane.series.memory)
+    for lane in lanes:
+        stack.title(lane.trial.contender, lane.detail)
+        panel = stack.panel(
+            PANEL_PX, t.say("memory per replica (MiB)"), range=[0, rounded(peak * 1.08, 3)], nticks=4
+        )
+        limits = {line.limit_bytes for line in lane.series.memory if line.limit_bytes}
+        for number, line in enumerate(lane.series.memory):
+            _line(stack, panel, line, number)
+        for limit in sorted(limits):
+            stack.traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines",
+                    "name": t.say("limit"),
+                    "x": [lane.series.from_s, lane.series.to_s],
+                    "y": [rounded(limit / MIB), rounded(limit / MIB)],
+                    "xaxis": stack.x,
+                    "yaxis": panel,
+                    "line": {"color": "var(--fault)", "dash": "dash", "width": 1.4},
+                    "hovertemplate": f"{t.say('limit')} %{{y:.1f}} MiB<extra></extra>",
+                }
+            )
+        stack.end_block()
+    return stack.figure()
+
+
+def _peak(line: MemoryLine) -> float:
+    return max(max(line.memory_bytes, default=0), line.limit_bytes or 0) / MIB
+
+
+def _line(stack: Stack, panel: str, line: MemoryLine, number: int) -> None:
+    step = max(1, -(-len(line.at_s) // MAX_POINTS))
+    stack.traces.append(
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": plain(line.task),
+            "x": [rounded(at, 6) for at in line.at_s[::step]],
+            "y": [rounded(value / MIB) for value in line.memory_bytes[::step]],
+            "xaxis": stack.x,
+            "yaxis": panel,
+            "line": {"color": f"var(--series-{number % 6})", "width": 1.4},
+            "hovertemplate": f"{plain(line.task)}: %{{y:.1f}} MiB<br>%{{x:.2f}} s<extra></extra>",
+        }
+    )

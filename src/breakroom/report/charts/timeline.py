@@ -1,0 +1,279 @@
+"""The main chart: for each contender, what users got over time, the work served, and the replicas' states, on one time axis.
+
+Called by `report.html` for the median trials and for each repeat. Needs `TrialResults` (marks, bands) and `TrialSeries`. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from breakroom.analysis.results import Band, Mark, TrialResults
+from breakroom.analysis.series import StreamSeries, TrialSeries
+from breakroom.i18n import Translator
+from breakroom.report.charts.panels import Stack
+from breakroom.report.charts.style import OUTCOMES, PATTERNS, STATES, Figure, rounded
+from breakroom.report.charts.text import plain
+
+__all__ = ["Lane", "time_range", "timeline"]
+
+OUTCOME_PX = 104
+GOODPUT_PX = 62
+MANY_SLOTS = 12
+
+LINES = {
+    "mark.fault": ("var(--fault)", "solid"),
+    "mark.fault-unproved": ("var(--fault)", "dot"),
+    "mark.detected": ("var(--mark)", "dash"),
+    "mark.first-success": ("var(--mark)", "dot"),
+    "mark.full-capacity": ("var(--mark)", "dashdot"),
+    "mark.operator-act": ("var(--mark)", "longdash"),
+    "mark.undone": ("var(--mark)", "dash"),
+}
+"""The marks that get a line: code of the label → colour, dash. The others stand in the table of moments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One contender's part of the chart."""
+
+    trial: TrialResults
+    series: TrialSeries
+    detail: str
+
+
+def time_range(lanes: Sequence[Lane]) -> tuple[float, float]:
+    """The stretch of time that shows every lane whole."""
+    low = min((lane.series.from_s for lane in lanes), default=0.0)
+    high = max((lane.series.to_s for lane in lanes), default=1.0)
+    return rounded(low) or 0.0, max(rounded(high) or 0.0, low + 0.1)
+
+
+def timeline(lanes: Sequence[Lane], t: Translator) -> Figure:
+    """The figure for these lanes, one block each."""
+    x_range = time_range(lanes)
+    stack = Stack(x_range, t.say("seconds after the fault took effect"))
+    load = any("load" in lane.series.streams for lane in lanes)
+    peak = max(
+        (
+            max(lane.series.streams["load"].goodput_per_s, default=0.0)
+            for lane in lanes
+            if "load" in lane.series.streams
+        ),
+        default=0.0,
+    )
+    for lane in lanes:
+        stack.title(lane.trial.contender, lane.detail)
+        stack.labels(_labels(lane.trial.marks, x_range, t))
+        panels = [_outcomes(stack, lane.series, t)]
+        if load:
+            stack.space(4)
+            panels.append(_goodput(stack, lane, peak, t))
+        if len(lane.series.versions) > 1:
+            stack.space(4)
+            panels.append(_versions(stack, lane.series, t))
+        stack.space(4)
+        panels.append(_bands(stack, lane.trial.bands, t))
+        for panel in panels:
+            if lane.series.to_s < x_range[1]:
+                stack.shade(panel, lane.series.to_s, x_range[1])
+            for mark in lane.trial.marks:
+                if mark.label.code in LINES:
+                    color, dash = LINES[mark.label.code]
+                    stack.line(panel, rounded(mark.at_s, 6) or 0.0, color=color, dash=dash)
+        stack.end_block()
+    return stack.figure()
+
+
+def _labels(marks: Sequence[Mark], x_range: tuple[float, float], t: Translator) -> list[tuple[float, str]]:
+    """Texts beside the lines; marks too near to each other to be told apart share one text."""
+    near = (x_range[1] - x_range[0]) * 0.03
+    groups: list[list[Mark]] = []
+    for mark in sorted((mark for mark in marks if mark.label.code in LINES), key=lambda mark: mark.at_s):
+        if groups and mark.at_s - groups[-1][0].at_s < near:
+            groups[-1].append(mark)
+        else:
+            groups.append([mark])
+    return [(group[0].at_s, " → ".join(_label(mark, t) for mark in group)) for group in groups]
+
+
+def _label(mark: Mark, t: Translator) -> str:
+    text = t.reason(mark.label)
+    return text if mark.label.code.startswith("mark.fault") else f"{text} +{t.duration(mark.at_s)}"
+
+
+def _area(series: TrialSeries, values: Sequence[float | None], **extra: Any) -> dict[str, Any]:
+    """Steps over the bins; the last value is repeated, so that the last bin is as wide as the others."""
+    y = [rounded(value) for value in values]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x0": rounded(series.at_s[0], 6) if series.at_s else 0,
+        "dx": series.bin_s,
+        "y": y + y[-1:],
+        **extra,
+    }
+
+
+def _outcomes(stack: Stack, series: TrialSeries, t: Translator) -> str:
+    panel = stack.panel(
+        OUTCOME_PX,
+        t.say("users: share of probe requests by outcome"),
+        range=[0, 100],
+        tickvals=[0, 50, 100],
+        ticksuffix="%",
+    )
+    probe = series.streams.get("probe")
+    if probe is None:
+        return panel
+    totals = [sum(counts) for counts in zip(*probe.outcomes.values(), strict=True)]
+    for outcome in OUTCOMES:
+        counts = probe.outcomes.get(outcome, ())
+        if not any(counts):
+            continue
+        shares = [100 * count / total if total else None for count, total in zip(counts, totals, strict=True)]
+        label = t.label("outcome", outcome)
+        stack.traces.append(
+            _area(
+                series,
+                shares,
+                name=plain(label),
+                xaxis=stack.x,
+                yaxis=panel,
+                stackgroup=panel,
+                line={"shape": "hv", "width": 0},
+                fillcolor=f"var(--{outcome})",
+                fillpattern=_pattern(outcome),
+                hovertemplate=f"{plain(label)}: %{{y:.3g}}%<br>%{{x:.2f}} s<extra></extra>",
+            )
+        )
+    return panel
+
+
+def _pattern(kind: str) -> dict[str, Any]:
+    return {
+        "shape": PATTERNS[kind],
+        "fgcolor": "var(--hatch)",
+        "bgcolor": f"var(--{kind})",
+        "size": 6,
+        "solidity": 0.22,
+        "fillmode": "overlay",
+    }
+
+
+def _goodput(stack: Stack, lane: Lane, peak: float, t: Translator) -> str:
+    panel = stack.panel(
+        GOODPUT_PX,
+        t.say("load: requests served per second"),
+        range=[0, (rounded(peak * 1.08, 3) or 1.0)],
+        nticks=3,
+    )
+    load: StreamSeries | None = lane.series.streams.get("load")
+    if load is None:
+        return panel
+    stack.traces.append(
+        _area(
+            lane.series,
+            load.goodput_per_s,
+            name=t.label("stream", "load"),
+            xaxis=stack.x,
+            yaxis=panel,
+            fill="tozeroy",
+            line={"shape": "hv", "width": 1, "color": "var(--load)"},
+            fillcolor="var(--load-fill)",
+            hovertemplate=f"%{{y:.0f}} {t.say('served per second')}<br>%{{x:.2f}} s<extra></extra>",
+        )
+    )
+    before = lane.trial.capacity.before_per_s
+    if before is not None:
+        stack.traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": [lane.series.from_s, lane.series.to_s],
+                "y": [rounded(before), rounded(before)],
+                "name": t.say("before the fault"),
+                "xaxis": stack.x,
+                "yaxis": panel,
+                "line": {"color": "var(--muted)", "dash": "dot", "width": 1},
+                "hoverinfo": "skip",
+            }
+        )
+    return panel
+
+
+def _versions(stack: Stack, series: TrialSeries, t: Translator) -> str:
+    panel = stack.panel(
+        GOODPUT_PX, t.say("versions that answered"), range=[0, 100], tickvals=[0, 100], ticksuffix="%"
+    )
+    totals = [sum(counts) for counts in zip(*series.versions.values(), strict=True)]
+    for number, (version, counts) in enumerate(series.versions.items()):
+        shares = [100 * count / total if total else None for count, total in zip(counts, totals, strict=True)]
+        stack.traces.append(
+            _area(
+                series,
+                shares,
+                name=plain(version),
+                xaxis=stack.x,
+                yaxis=panel,
+                stackgroup=panel,
+                line={"shape": "hv", "width": 0},
+                fillcolor=f"var(--series-{number % 6})",
+                hovertemplate=f"{plain(version)}: %{{y:.3g}}%<br>%{{x:.2f}} s<extra></extra>",
+            )
+        )
+    return panel
+
+
+def _bands(stack: Stack, bands: Sequence[Band], t: Translator) -> str:
+    slots = sorted({band.slot for band in bands})
+    rows = {slot: index for index, slot in enumerate(slots)}
+    per_slot = 18 if len(slots) <= MANY_SLOTS else max(2, 216 // len(slots))
+    panel = stack.panel(
+        max(per_slot * len(slots), 22),
+        t.say("replicas and their states"),
+        range=[max(len(slots), 1) - 0.5, -0.5],
+        tickvals=list(range(len(slots))) if len(slots) <= MANY_SLOTS else [0, len(slots) - 1],
+        ticktext=[f"#{slot}" for slot in (slots if len(slots) <= MANY_SLOTS else [slots[0], slots[-1]])],
+        showgrid=False,
+    )
+    for group, states in STATES.items():
+        mine = [band for band in bands if band.state in states]
+        if mine:
+            stack.traces.append(_band_trace(stack, panel, group, mine, rows, t))
+    return panel
+
+
+def _band_trace(
+    stack: Stack, panel: str, group: str, bands: Sequence[Band], rows: dict[int, int], t: Translator
+) -> dict[str, Any]:
+    texts = [
+        f"{plain(band.task)}: {plain(t.label('state', band.state))}<br>"
+        f"{t.duration(band.from_s)} – {t.duration(band.to_s)}"
+        for band in bands
+    ]
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": t.label("state", group),
+        "base": [rounded(band.from_s, 6) for band in bands],
+        "x": [rounded(max(band.to_s - band.from_s, 0.0), 6) for band in bands],
+        "y": [rows[band.slot] for band in bands],
+        "width": 0.78,
+        "xaxis": stack.x,
+        "yaxis": panel,
+        "marker": {
+            "color": f"var(--state-{group})",
+            "line": {"width": 0},
+            "pattern": {
+                "shape": PATTERNS[group],
+                "fgcolor": "var(--hatch)",
+                "size": 5,
+                "solidity": 0.25,
+                "fillmode": "overlay",
+            },
+        },
+        "hovertext": texts,
+        "hovertemplate": "%{hovertext}<extra></extra>",
+    }

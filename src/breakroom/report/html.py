@@ -1,0 +1,183 @@
+"""The report as one HTML file that works offline: texts in every language, charts drawn by the Plotly script inside it.
+
+Called by `report.write`. Reads its own templates and Plotly's script from the installed packages, nothing else. All texts
+go through the template's autoescape; JSON inside the page cannot end its script element; a content security policy
+forbids every request.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from breakroom.analysis.results import ContenderResults, DrillResults, RunResults, TrialResults
+from breakroom.analysis.series import TrialSeries
+from breakroom.i18n import LANGUAGES, Language, Translator, translator
+from breakroom.report.charts.latency import latency
+from breakroom.report.charts.memory import memory
+from breakroom.report.charts.recovery import SEGMENTS, recovery, segments
+from breakroom.report.charts.style import OUTCOMES, STATES, Figure
+from breakroom.report.charts.text import merge_languages
+from breakroom.report.charts.thin import thin
+from breakroom.report.charts.timeline import Lane, timeline
+from breakroom.report.view import ReportView
+
+__all__ = ["drill_figures", "render_html", "script_json"]
+
+MAX_CHOICES = 20
+"""Repeats that get charts of their own; beyond, the file would grow past what mails and browsers like."""
+
+CHART_BINS = 9_000
+"""Bins in all charts together; each trial's chart gets its share, at most what the series has."""
+
+
+def render_html(
+    results: RunResults,
+    series: Mapping[str, TrialSeries],
+    views: Mapping[Language, ReportView],
+    lang: Language,
+) -> str:
+    """The whole page; it opens in `lang`."""
+    figures = {drill.name: drill_figures(drill, results, series) for drill in results.drills}
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        default=lang,
+        languages=[(code, translator(code)) for code in sorted(LANGUAGES, key=lambda code: code != lang)],
+        views=views,
+        figures=script_json(figures),
+        choices={drill.name: _choices(drill) for drill in results.drills},
+        legends={drill.name: _legend(drill, results, series) for drill in results.drills},
+        has_charts=bool(series),
+        style=Markup(_resource("report.css")),  # noqa: S704  # our own file, no user's text in it
+        script=Markup(_resource("report.js")),  # noqa: S704  # our own file, no user's text in it
+        plotly=Markup(_plotly()),  # noqa: S704  # Plotly's own file; holds no end tag of a script
+    )
+
+
+def drill_figures(
+    drill: DrillResults, results: RunResults, series: Mapping[str, TrialSeries]
+) -> dict[str, Any]:
+    """Chart name → figure, in all languages at once; `timeline:0` shows the median trials, `timeline:N` repeat N."""
+    trials = {trial.id: trial for trial in results.trials}
+    choices = _choices(drill)
+    bins = max(80, CHART_BINS // max(1, len(choices) * len(drill.contenders)))
+    figures: dict[str, Any] = {"recovery": _both(lambda t: recovery(drill, t))}
+    for choice in choices:
+        chosen = [_trial_of(contender, choice, trials) for contender in drill.contenders]
+        known = [trial for trial in chosen if trial is not None and trial.id in series]
+        thinned = {trial.id: thin(series[trial.id], bins) for trial in known}
+        for name, chart in (("timeline", timeline), ("latency", latency), ("memory", memory)):
+
+            def build(
+                t: Translator, chart: Any = chart, known: Any = known, thinned: Any = thinned
+            ) -> Figure | None:
+                lanes = [Lane(trial, thinned[trial.id], _detail(trial, drill, t)) for trial in known]
+                figure: Figure | None = chart(lanes, t) if lanes else None
+                return figure
+
+            figure = _both(build)
+            if figure is not None:
+                figures[f"{name}:{choice}"] = figure
+    return figures
+
+
+def _both(build: Any) -> Any:
+    return merge_languages(build(translator("en")), build(translator("ko")))
+
+
+def _choices(drill: DrillResults) -> list[int]:
+    """0 for the median trials, then the repeats' numbers, where there is more than one."""
+    repeats = max((len(contender.trials) for contender in drill.contenders), default=0)
+    return [0, *range(1, repeats + 1)] if 1 < repeats <= MAX_CHOICES else [0]
+
+
+def _trial_of(
+    contender: ContenderResults, choice: int, trials: Mapping[str, TrialResults]
+) -> TrialResults | None:
+    """The contender's trial of that repeat; for 0 the one whose recovery time is nearest to the median."""
+    mine = [trials[name] for name in contender.trials if name in trials]
+    if choice:
+        return next((trial for trial in mine if trial.repeat == choice), None)
+    spread = contender.metrics.get("recovery_time")
+    target = spread.median if spread else None
+    known = [trial for trial in mine if trial.recovery_time_s is not None]
+    if target is None or not known:
+        return mine[0] if mine else None
+    return min(known, key=lambda trial: (abs((trial.recovery_time_s or 0.0) - target), trial.repeat))
+
+
+def _detail(trial: TrialResults, drill: DrillResults, t: Translator) -> str:
+    contender = next((c for c in drill.contenders if c.name == trial.contender), None)
+    text = t.label("runs_as", contender.runs_as) if contender else ""
+    if len(contender.trials if contender else ()) > 1:
+        text += " · " + t.say("repeat {repeat:count}", repeat=trial.repeat)
+    return text
+
+
+def _legend(
+    drill: DrillResults, results: RunResults, series: Mapping[str, TrialSeries]
+) -> dict[str, list[str]]:
+    """What the legends must explain: only kinds that occur."""
+    mine = [trial for trial in results.trials if trial.drill == drill.name]
+    probes = [
+        series[trial.id].streams["probe"]
+        for trial in mine
+        if trial.id in series and "probe" in series[trial.id].streams
+    ]
+    states = {band.state for trial in mine for band in trial.bands}
+    phases = {phase for contender in drill.contenders for phase in segments(contender)}
+    return {
+        "outcomes": [name for name in OUTCOMES if any(any(probe.outcomes.get(name, ())) for probe in probes)],
+        "states": [group for group in reversed(STATES) if states & set(STATES[group])],
+        "phases": [phase for phase in SEGMENTS if phase in phases],
+    }
+
+
+def script_json(value: Any) -> Markup:
+    """JSON for a script element: nothing in it can end the element or begin a comment."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for char, code in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
+        text = text.replace(char, code)
+    return Markup(text)  # noqa: S704  # made safe just above
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("breakroom.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True}
+    return environment
+
+
+def _resource(name: str) -> str:
+    return (files("breakroom.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    """Plotly's script, read from its package without importing the package, which would take a moment."""
+    spec = importlib.util.find_spec("plotly")
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError(
+            "the package `plotly` is not installed, so the report has no charts; install breakroom again"
+        )
+    path = Path(spec.submodule_search_locations[0]) / "package_data" / "plotly.min.js"
+    return path.read_text(encoding="utf-8").replace("</script", "<\\/script")

@@ -1,0 +1,128 @@
+"""The report as Markdown: the same findings as the HTML, as tables that paste into an issue, a wiki or the course's submission.
+
+Called by `report.write`. Pure: a view in, text out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from breakroom.i18n import Translator
+from breakroom.report.comparison import Cell
+from breakroom.report.course import course_markdown
+from breakroom.report.method import Table
+from breakroom.report.view import DrillView, ReportView
+
+__all__ = ["escape", "render_markdown"]
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#])")
+SYMBOLS = {"met": "✓", "not met": "✗", "unknown": "?"}
+
+
+def escape(text: str) -> str:
+    """`text` so that Markdown shows it letter for letter, on one line."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def render_markdown(view: ReportView, t: Translator) -> str:
+    """The whole report, ending in a newline."""
+    return "\n".join(_lines(view, t)) + "\n"
+
+
+def _lines(view: ReportView, t: Translator) -> Iterator[str]:
+    yield f"# breakroom: {escape(view.title)}"
+    yield ""
+    yield f"**{SYMBOLS[view.verdict]} {escape(view.verdict_word)}** · {escape(view.subtitle)}"
+    yield ""
+    yield escape(view.answer)
+    if view.notices:
+        yield from ("", f"> **{t.say('Read this first')}**")
+        yield from (
+            f"> - {escape(': '.join(filter(None, (notice.where, notice.text))))}" for notice in view.notices
+        )
+    for drill in view.drills:
+        yield from _drill(drill, t, alone=len(view.drills) == 1)
+    if view.claims:
+        yield from ("", f"## {t.say('What the course says, and what was measured')}", "")
+        head = (t.say("Claim"), t.say("Verdict"), t.say("Value"), t.say("Reason"))
+        rows = [
+            (
+                claim.text,
+                f"{SYMBOLS[claim.verdict]} {claim.word}",
+                claim.value + (f" ({t.say('modelled')})" if claim.modelled else ""),
+                claim.reason,
+            )
+            for claim in view.claims
+        ]
+        yield from _table(head, rows)
+    yield from ("", f"## {t.say('How it was measured')}", "")
+    yield from (f"- **{escape(fact.label)}**: {escape(fact.text)}" for fact in view.facts)
+    for table in view.tables:
+        yield from _titled(table, "###")
+
+
+def _drill(drill: DrillView, t: Translator, *, alone: bool) -> Iterator[str]:
+    yield from ("", f"## {t.say('Comparison') if alone else escape(drill.title)}")
+    if not alone:
+        yield from ("", escape(drill.answer))
+    if drill.description:
+        yield from ("", escape(drill.description))
+    yield ""
+    head = ("", *(contender.name for contender in drill.contenders))
+    yield from _table(head, [(row.label, *(_cell(cell, t) for cell in row.cells)) for row in drill.rows])
+    if drill.any_modelled:
+        yield from ("", f"† {t.say('modelled, not measured: contains the time of the operator model')}")
+    yield from (
+        f"\n- {escape(sentence)}" if number == 0 else f"- {escape(sentence)}"
+        for number, sentence in enumerate(drill.differences)
+    )
+    yield from ("", f"### {t.say('Why')}")
+    for contender in drill.contenders:
+        yield from ("", f"**{escape(contender.name)}** ({escape(contender.deployed)})", "")
+        yield from (
+            f"- {escape(sentence)}" for sentence in contender.explanation or (t.say("Nothing to explain."),)
+        )
+    yield from _titled(drill.phases, "###")
+    yield from ("", f"### {t.say('Conditions')}", "")
+    yield from (f"- {escape(reason)}" for reason in drill.verdict_reasons)
+    if drill.conditions:
+        yield ""
+        rows = [
+            (
+                condition.text,
+                condition.value,
+                f"{SYMBOLS[condition.verdict]} {condition.word}",
+                condition.reason,
+            )
+            for condition in drill.conditions
+        ]
+        yield from _table((t.say("Condition"), t.say("Value"), t.say("Verdict"), t.say("Reason")), rows)
+    yield from _titled(drill.outages, "###")
+    if drill.repeats:
+        yield from ("", f"### {t.say('Each repeat')}", "")
+        count = max(len(row.values) for row in drill.repeats)
+        head = (t.say("Number"), t.say("Contender"), *(str(number) for number in range(1, count + 1)))
+        yield from _table(head, [(row.label, row.contender, *row.values) for row in drill.repeats])
+    yield from ("", course_markdown(drill.course))
+
+
+def _cell(cell: Cell, t: Translator) -> str:
+    text = cell.text + (" †" if cell.modelled else "")
+    return f"{text} ({', '.join(cell.details)})" if cell.details else text
+
+
+def _titled(table: Table, level: str) -> Iterator[str]:
+    if table.rows:
+        yield from ("", f"{level} {escape(table.title)}", "")
+        yield from _table(table.head, table.rows)
+        if table.note:
+            yield from ("", escape(table.note))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(escape(cell) for cell in head) + " |"
+    yield "|" + " --- |" * len(head)
+    for row in rows:
+        padded = [*row, *[""] * (len(head) - len(row))]
+        yield "| " + " | ".join(escape(cell) for cell in padded) + " |"

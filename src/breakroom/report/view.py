@@ -1,0 +1,302 @@
+"""A run's findings as texts in one language, in the order in which a report shows them.
+
+Made once per language by `view_of`; the Markdown and the HTML report only lay it out, so that both say the same. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from breakroom.analysis.results import (
+    Comparison,
+    Condition,
+    ContenderResults,
+    DrillResults,
+    RunResults,
+    TrialResults,
+    Verdict,
+)
+from breakroom.i18n import Translator
+from breakroom.report.answer import drill_answer, run_answer
+from breakroom.report.comparison import RepeatRow, Row, comparison_rows, repeat_rows
+from breakroom.report.course import CourseSection, course_section
+from breakroom.report.glossary import Term, glossary
+from breakroom.report.method import Fact, Table, facts, method_tables, outage_table
+
+__all__ = ["ClaimView", "ConditionView", "ContenderView", "DrillView", "Notice", "ReportView", "view_of"]
+
+PHASES = (
+    "first_error",
+    "detected",
+    "replaced",
+    "running",
+    "in_rotation",
+    "first_success",
+    "full_capacity",
+    "stable",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that must not be overlooked: why a number is unknown, or a problem of the run."""
+
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionView:
+    """One `expect` condition with its value."""
+
+    text: str
+    value: str
+    verdict: Verdict
+    word: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimView:
+    """One claim of the course."""
+
+    text: str
+    value: str
+    verdict: Verdict
+    word: str
+    reason: str
+    modelled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContenderView:
+    """One way of deploying."""
+
+    name: str
+    description: str
+    deployed: str
+    outage: str
+    recovery: str
+    availability: str
+    kept: str
+    modelled: bool
+    explanation: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DrillView:
+    """One drill, all contenders side by side."""
+
+    name: str
+    title: str
+    description: str
+    answer: str
+    verdict: Verdict
+    verdict_word: str
+    verdict_reasons: tuple[str, ...]
+    contenders: tuple[ContenderView, ...]
+    rows: tuple[Row, ...]
+    repeats: tuple[RepeatRow, ...]
+    phases: Table
+    conditions: tuple[ConditionView, ...]
+    differences: tuple[str, ...]
+    outages: Table
+    course: CourseSection
+    any_modelled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """The whole report in one language."""
+
+    lang: Literal["en", "ko"]
+    title: str
+    subtitle: str
+    answer: str
+    verdict: Verdict
+    verdict_word: str
+    notices: tuple[Notice, ...]
+    drills: tuple[DrillView, ...]
+    claims: tuple[ClaimView, ...]
+    facts: tuple[Fact, ...]
+    tables: tuple[Table, ...]
+    glossary: tuple[Term, ...]
+
+
+def view_of(results: RunResults, t: Translator) -> ReportView:
+    """Put all findings of a run into words."""
+    trials = {trial.id: trial for trial in results.trials}
+    drills = tuple(_drill(drill, trials, t) for drill in results.drills)
+    return ReportView(
+        lang=t.lang,
+        title=" · ".join(drill.title for drill in drills) or results.run_id,
+        subtitle=_subtitle(results, t),
+        answer=run_answer(results, t),
+        verdict=results.verdict,
+        verdict_word=t.label("verdict", results.verdict),
+        notices=_notices(results, t),
+        drills=drills,
+        claims=_claims(results, t),
+        facts=facts(results, t),
+        tables=method_tables(results, t),
+        glossary=glossary(t),
+    )
+
+
+def _subtitle(results: RunResults, t: Translator) -> str:
+    started = datetime.fromtimestamp(results.started_unix_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    parts = [started, t.say("took {duration:duration}", duration=results.duration_s)]
+    if results.repeat > 1:
+        parts.append(t.say("{repeat:count} runs of each, medians shown", repeat=results.repeat))
+    return " · ".join(parts)
+
+
+def _notices(results: RunResults, t: Translator) -> tuple[Notice, ...]:
+    notices = []
+    if results.outcome != "completed":
+        text = t.say(
+            "This run did not end by itself ({outcome:trial_outcome}); it shows what had been measured until then.",
+            outcome=results.outcome,
+        )
+        notices.append(Notice("", text))
+    notices += [Notice("", t.reason(problem)) for problem in results.problems]
+    seen: set[tuple[str, str]] = set()
+    for trial in results.trials:
+        for reason in trial.reasons_unknown:
+            text = t.reason(reason)
+            if (trial.contender, text) not in seen:
+                seen.add((trial.contender, text))
+                notices.append(Notice(trial.id, text))
+    return tuple(notices)
+
+
+def _drill(drill: DrillResults, trials: dict[str, TrialResults], t: Translator) -> DrillView:
+    mine = tuple(
+        trials[name] for contender in drill.contenders for name in contender.trials if name in trials
+    )
+    rows = comparison_rows(drill, trials, t)
+    return DrillView(
+        name=drill.name,
+        title=t.text_of(drill.title) or drill.name,
+        description=t.text_of(drill.description),
+        answer=drill_answer(drill, t),
+        verdict=drill.verdict,
+        verdict_word=t.label("verdict", drill.verdict),
+        verdict_reasons=tuple(t.reason(reason) for reason in drill.verdict_reasons),
+        contenders=tuple(_contender(contender, t) for contender in drill.contenders),
+        rows=rows,
+        repeats=repeat_rows(drill, t),
+        phases=_phases(drill, t),
+        conditions=tuple(_condition(condition, t) for condition in drill.conditions),
+        differences=_differences(drill, t),
+        outages=outage_table(mine, t),
+        course=course_section(drill, trials, t),
+        any_modelled=any(cell.modelled for row in rows for cell in row.cells),
+    )
+
+
+def _contender(contender: ContenderResults, t: Translator) -> ContenderView:
+    def value(metric: str) -> str:
+        spread = contender.metrics.get(metric)
+        return t.metric_value(metric, spread.median if spread else None)
+
+    outage = contender.metrics.get("outage")
+    deployed = t.label("runs_as", contender.runs_as)
+    if contender.runs_as == "service":
+        deployed = t.say(
+            "{deployed}, {replicas:count} {replicas:plural:replica|replicas}",
+            deployed=deployed,
+            replicas=contender.replicas,
+        )
+    return ContenderView(
+        name=contender.name,
+        description=t.text_of(contender.description),
+        deployed=deployed,
+        outage=value("outage"),
+        recovery=value("recovery_time"),
+        availability=value("availability"),
+        kept=value("capacity_kept"),
+        modelled=bool(outage and outage.modelled),
+        explanation=tuple(t.reason(reason) for reason in contender.explanation),
+    )
+
+
+def _phases(drill: DrillResults, t: Translator) -> Table:
+    """Moments of the recovery: phase by contender, each with the median time after the fault."""
+    rows = []
+    for phase in PHASES:
+        spreads = [contender.phases.get(phase) for contender in drill.contenders]
+        if any(spread is not None and spread.median is not None for spread in spreads):
+            values = (t.duration(spread.median) if spread else t.duration(None) for spread in spreads)
+            rows.append((t.label("phase", phase), *values))
+    head = (t.say("Moment"), *(contender.name for contender in drill.contenders))
+    note = t.say("Time after the fault took effect; a dash: it did not happen, or was not seen.")
+    return Table(t.say("Moments of the recovery"), head, tuple(rows), note)
+
+
+def _condition(condition: Condition, t: Translator) -> ConditionView:
+    return ConditionView(
+        text=condition.text,
+        value=t.metric_value(condition.metric, condition.value),
+        verdict=condition.verdict,
+        word=t.label("verdict", condition.verdict),
+        reason=t.reason(condition.reason) if condition.reason else "",
+    )
+
+
+def _differences(drill: DrillResults, t: Translator) -> tuple[str, ...]:
+    """Differences between contenders that are, or are not, larger than the noise between repeats."""
+    sentences = []
+    for comparison in drill.comparisons:
+        if comparison.beyond_noise is None:
+            continue
+        values = _difference_values(comparison, t)
+        if comparison.beyond_noise:
+            sentence = t.say(
+                "{metric:metric}: {better} is better than {worse} by {difference} (95% interval {low} to {high}).",
+                **values,
+            )
+        else:
+            sentence = t.say(
+                "{metric:metric}: {better} and {worse} differ by {difference}, no more than the runs differ among themselves.",
+                **values,
+            )
+        sentences.append(sentence)
+    return tuple(sentences)
+
+
+def _difference_values(comparison: Comparison, t: Translator) -> dict[str, str]:
+    metric = comparison.metric
+    return {
+        "metric": metric,
+        "better": comparison.better,
+        "worse": comparison.worse,
+        "difference": t.metric_value(metric, abs(comparison.difference)),
+        "low": t.metric_value(metric, comparison.ci95_low),
+        "high": t.metric_value(metric, comparison.ci95_high),
+    }
+
+
+def _claims(results: RunResults, t: Translator) -> tuple[ClaimView, ...]:
+    views = []
+    for claim in results.claims:
+        views.append(
+            ClaimView(
+                text=t.label("claim", claim.code),
+                value=_claim_value(claim.code, claim.value, t),
+                verdict=claim.verdict,
+                word=t.label("verdict", claim.verdict),
+                reason=t.reason(claim.reason),
+                modelled=claim.modelled,
+            )
+        )
+    return tuple(views)
+
+
+def _claim_value(code: str, value: float | None, t: Translator) -> str:
+    return t.duration(value) if code in DURATION_CLAIMS else t.ratio(value)
+
+
+DURATION_CLAIMS = frozenset({"manual-recovery-minutes", "automatic-within-30s"})

@@ -1,0 +1,111 @@
+"""Writes a run's results and reports into its directory, each file whole or not at all.
+
+Called by the command line after a run, when it was interrupted, and by `breakroom report`. Touches only the run's directory and, for
+`update_latest`, the link `latest` beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from breakroom.analysis.results import RunResults
+from breakroom.analysis.series import TrialSeries, trial_series
+from breakroom.i18n import LANGUAGES, Language, translator
+from breakroom.journal.store import Journal
+from breakroom.report.html import render_html
+from breakroom.report.markdown import render_markdown
+from breakroom.report.view import view_of
+
+__all__ = ["ReportError", "ReportPaths", "update_latest", "write_report", "write_results"]
+
+
+class ReportError(Exception):
+    """A report or results file cannot be written; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPaths:
+    """Where the reports lie."""
+
+    html: Path
+    markdown: Path
+
+
+def write_results(run_directory: Path, results: RunResults) -> Path:
+    """Write `results.json` and return its path.
+
+    Raises:
+        ReportError: the directory is missing or not writable, or the disk is full.
+    """
+    data = msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n"
+    return _write(run_directory / "results.json", data)
+
+
+def write_report(run_directory: Path, results: RunResults, journal: Journal, lang: Language) -> ReportPaths:
+    """Write `report.md` in `lang` and `report.html`, which holds every language and opens in `lang`.
+
+    Raises:
+        ReportError: as `write_results`.
+    """
+    views = {language: view_of(results, translator(language)) for language in LANGUAGES}
+    html = render_html(results, _series(results, journal), views, lang)
+    markdown = render_markdown(views[lang], translator(lang))
+    return ReportPaths(
+        html=_write(run_directory / "report.html", html.encode()),
+        markdown=_write(run_directory / "report.md", markdown.encode()),
+    )
+
+
+def update_latest(run_directory: Path) -> Path:
+    """Let the link `latest` beside the run's directory point to it, without a moment in which there is none.
+
+    Raises:
+        ReportError: the link cannot be made, or `latest` is something else than a link.
+    """
+    link = run_directory.parent / "latest"
+    if link.exists() and not link.is_symlink():
+        raise ReportError(f"{link} is not a link, so it is left alone; move it away to have `latest` updated")
+    temporary = link.with_name(f".latest-{os.getpid()}")
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(run_directory.name, target_is_directory=True)
+        temporary.replace(link)
+    except OSError as error:
+        raise ReportError(f"cannot update {link}: {error.strerror}") from error
+    return link
+
+
+def _series(results: RunResults, journal: Journal) -> dict[str, TrialSeries]:
+    """The chart lines of every trial that the journal still knows."""
+    series = {}
+    for trial in results.trials:
+        try:
+            series[trial.id] = trial_series(journal, trial.id)
+        except (
+            KeyError
+        ):  # results of another journal: the tables can be shown, the charts of this trial cannot
+            continue
+    return series
+
+
+def _write(path: Path, data: bytes) -> Path:
+    """Write beside the target, then rename: a reader sees the old file or the new one."""
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise ReportError(f"cannot write {path}: {error.strerror}") from error
+    return path
