@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic_ns
 from typing import Literal
@@ -110,7 +111,8 @@ class Stream:
         self._stopping = False
         self._announced: set[int] = set()
         self._closed: StreamClosed | None = None
-        self._all_ended = asyncio.Event()
+        self.ended = asyncio.Event()
+        """Set when every worker has ended; `wait` and `stop` then return without waiting."""
 
     # --- for owners -----------------------------------------------------------------------------------------------
 
@@ -136,7 +138,7 @@ class Stream:
 
     async def wait(self) -> StreamClosed:
         """Wait until every worker has ended: by its plan, or by dying. Returns the record that was emitted."""
-        await self._all_ended.wait()
+        await self.ended.wait()
         return await self._finish()
 
     async def stop(self) -> StreamClosed:
@@ -154,7 +156,7 @@ class Stream:
                 worker.stop(until)
         try:
             async with asyncio.timeout(self.spec.timeout / 1e9 + _GRACE_S):
-                await self._all_ended.wait()
+                await self.ended.wait()
         except TimeoutError:
             await self.kill()
         except asyncio.CancelledError:
@@ -212,12 +214,12 @@ class Stream:
                 self.target,
                 method=load.method if load else "GET",
                 headers=load.headers if load else None,
-                body=load.body.encode() if load else b"",
+                body=load.body.encode("utf-8", "surrogateescape") if load else b"",
                 keep_alive=load.keep_alive if load else False,
             ),
             head=load is not None and load.method.upper() == "HEAD",
             probe=spec if isinstance(spec, ProbeSpec) else None,
-            load=load,
+            load=replace(load, body="") if load else None,
             seed=self._seed,
             share=share,
             shares=shares,
@@ -242,7 +244,7 @@ class Stream:
                     )
                 )
         if all(worker.ended.is_set() for worker in self._workers):
-            self._all_ended.set()
+            self.ended.set()
 
     async def _finish(self) -> StreamClosed:
         """Collect what the workers reported and emit it, once."""
