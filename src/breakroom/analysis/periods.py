@@ -59,7 +59,8 @@ def window_of(facts: TrialFacts, streams: dict[str, StreamData]) -> tuple[int, i
 
 def failed(outcome: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Which requests the service failed. `not-sent` says nothing about it."""
-    return (outcome != Outcome.OK) & (outcome != Outcome.NOT_SENT)
+    bad: NDArray[np.bool_] = (outcome != Outcome.OK) & (outcome != Outcome.NOT_SENT)
+    return bad
 
 
 def label(stream: StreamData, periods: Periods | None) -> NDArray[np.uint8]:

@@ -252,10 +252,7 @@ def _full_capacity(facts: TrialFacts, zero: int, window_end: int) -> int | None:
     for t, inside in facts.rotation_steps:
         if t >= window_end:
             break
-        if inside >= facts.wanted:
-            since = t if since is None else since
-        else:
-            since = None
+        since = (t if since is None else since) if inside >= facts.wanted else None
     return None if since is None else max(since, zero)
 
 

@@ -48,7 +48,7 @@ def bootstrap_median(values: Sequence[float], seed: int) -> tuple[float, float] 
 def bootstrap_difference(
     left: Sequence[float], right: Sequence[float], seed: int
 ) -> tuple[float, float] | None:
-    """95 % interval of median(left) - median(right), the two resampled independently; None below `MIN_KNOWN` of either."""
+    """95 % interval of median(left) - median(right), each resampled by itself; None below `MIN_KNOWN` of either."""
     if min(len(left), len(right)) < MIN_KNOWN:
         return None
     random = np.random.default_rng(seed)

@@ -1,0 +1,52 @@
+"""Failed requests against the connections that were open on what was killed.
+
+Called by `analysis.trial`. Pure. Two independent witnesses: the samples of probe and load, and the ingress's
+own count at the moment the killed task left rotation. An orchestrator that loses no more than what was in
+flight has `failed ≤ open + refused`.
+"""
+
+from __future__ import annotations
+
+from breakroom.analysis.facts import TrialFacts
+from breakroom.analysis.results import CutConnections
+from breakroom.journal.records import RotationChanged
+
+__all__ = ["cut_connections"]
+
+
+def cut_connections(facts: TrialFacts, failed_requests: int) -> CutConnections:
+    """Compare.
+
+    Args:
+        facts: The trial's facts.
+        failed_requests: Failed probe and load requests from the fault (in flight at it included) on.
+    """
+    fault = facts.fault
+    left = (
+        [_left(facts, task, fault.action.begun) for task in fault.action.tasks] if fault is not None else []
+    )
+    known = [change for change in left if change is not None]
+    if not known or len(known) < len(left):
+        return CutConnections(
+            failed_requests=failed_requests, open_on_target=None, refused_by_target=None, within=None
+        )
+    opened = sum(change.open_connections for change in known)
+    refused = sum(change.refused_connections for change in known)
+    return CutConnections(
+        failed_requests=failed_requests,
+        open_on_target=opened,
+        refused_by_target=refused,
+        within=failed_requests <= opened + refused,
+    )
+
+
+def _left(facts: TrialFacts, task: str, since: int) -> RotationChanged | None:
+    """The first time that the task left rotation from `since` on."""
+    return next(
+        (
+            change
+            for change in facts.rotation
+            if change.task == task and change.t >= since and not change.in_rotation
+        ),
+        None,
+    )

@@ -1,0 +1,207 @@
+"""Why a contender lost the time it lost: the recovery's parts, the largest first, as reasons.
+
+Called by `analysis.trial`. Pure. Two questions are told apart:
+
+- *lost*: the time from the fault until users were served again, where at least one probe found nobody at home
+for longer than two spacings. Its parts are the stretches between the recovery's moments. - *capacity*: where
+the other replicas went on serving, the requests that failed, and the time until full capacity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from breakroom.analysis.facts import TrialFacts
+from breakroom.analysis.reasons import reason
+from breakroom.analysis.recovery import Recovery
+from breakroom.analysis.results import CutConnections, Reason
+
+__all__ = ["Part", "explain", "parts"]
+
+_CHAIN = ("detected", "replaced", "running", "in_rotation")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stretch of the way back, in ns. `name` as in the codes: `restart-delay`, `app-start` and so on."""
+
+    name: str
+    start: int
+    end: int
+
+    @property
+    def ns(self) -> int:
+        """Its length."""
+        return self.end - self.start
+
+
+def explain(
+    facts: TrialFacts, recovery: Recovery | None, cut: CutConnections, *, spacing_ns: int, window_end: int
+) -> tuple[Reason, ...]:
+    """The sentences, the dominating part first; empty where no fault took effect."""
+    if recovery is None:
+        return ()
+    if not recovery.errors and recovery.lasting:
+        return (reason("lost.nothing"), *_capacity(facts, recovery, window_end))
+    back = recovery.at("first_success")
+    if back is None or not recovery.lasting:
+        return _never(facts, recovery, window_end)
+    if back - recovery.zero > 2 * spacing_ns and not (cut.within and _others_served(facts)):
+        found = parts(facts, recovery, back)
+        return (*_reasons("lost", facts, found, back - recovery.zero), *_capacity_left(facts, recovery, back))
+    return (_failures(cut), *_capacity(facts, recovery, window_end))
+
+
+def parts(facts: TrialFacts, recovery: Recovery, until: int) -> list[Part]:
+    """The way from zero to `until`, cut at the recovery's moments, in order, without gaps; empty parts left out.
+
+    What lies behind the last moment known is the app's start where its process ran and nobody had been served
+    yet.
+    """
+    found: list[Part] = []
+    at = recovery.zero
+    for name in _CHAIN:
+        moment = recovery.at(name)
+        if moment is None:
+            break
+        end = min(max(moment, at), until)
+        found += _split(facts, name, at, end)
+        at = end
+    rest = _rest(facts, recovery)
+    found.append(Part(rest, at, until))
+    return [part for part in found if part.ns > 0]
+
+
+def _split(facts: TrialFacts, reached: str, start: int, end: int) -> list[Part]:
+    """The part that ends with the moment `reached`; an operator's waiting is cut out of it."""
+    names = {
+        "detected": "detection",
+        "replaced": "replacement",
+        "running": "restart-delay",
+        "in_rotation": "first-health-probe" if _has_health(facts) else "rotation",
+    }
+    name = names[reached]
+    if reached in {"replaced", "running"}:
+        # A container's new task is made by its policy or by a person: all of the time before is that one's.
+        if facts.started.runs_as == "container":
+            name = "restart-delay" if _restarts(facts) else "replacement"
+        begun = next((act.begun for act in facts.acts if start < act.begun <= end), None)
+        if begun is not None:
+            return [Part("waiting-for-operator", start, begun), Part(name, begun, end)]
+    return [Part(name, start, end)]
+
+
+def _rest(facts: TrialFacts, recovery: Recovery) -> str:
+    """What the time after the last known moment was spent on."""
+    if recovery.at("in_rotation") is not None:
+        return "after-return" if _has_health(facts) else "app-start"
+    if recovery.at("running") is not None:
+        return "first-health-probe" if _has_health(facts) else "app-start"
+    if recovery.at("replaced") is not None:
+        return "restart-delay"
+    if recovery.at("detected") is not None:
+        waits = facts.started.runs_as == "container" and not _restarts(facts)
+        return "waiting-for-operator" if waits else "replacement"
+    return "unexplained"
+
+
+def _reasons(prefix: str, facts: TrialFacts, found: list[Part], whole: int) -> tuple[Reason, ...]:
+    """Parts of one name added up, the largest first; those below 2 % of the whole are left out, but never all."""
+    sums: dict[str, int] = {}
+    for part in found:
+        sums[part.name] = sums.get(part.name, 0) + part.ns
+    ranked = sorted(sums.items(), key=lambda item: -item[1])
+    shown = [item for item in ranked if item[1] >= 0.02 * whole] or ranked[:1]
+    return tuple(_part_reason(prefix, facts, name, ns, whole) for name, ns in shown)
+
+
+def _part_reason(prefix: str, facts: TrialFacts, name: str, ns: int, whole: int) -> Reason:
+    if prefix == "capacity" and name in {"app-start", "after-return"}:
+        name = "unexplained"
+    extra: dict[str, object] = {}
+    if name == "restart-delay":
+        extra["delay_s"] = _policy_delay(facts)
+    elif name == "first-health-probe":
+        extra["interval_s"] = _health_interval(facts)
+    elif name == "waiting-for-operator":
+        extra["modelled"] = not any(act.by == "person" for act in facts.acts)
+    return reason(f"{prefix}.{name}", s=ns / 1e9, share=ns / whole if whole else 0.0, **extra)
+
+
+def _capacity(facts: TrialFacts, recovery: Recovery, window_end: int) -> tuple[Reason, ...]:
+    """Why capacity was reduced for as long as it was, though users were served."""
+    full = recovery.at("full_capacity")
+    lowest = _lowest_rotation(facts)
+    end = window_end if full is None else full
+    seconds = (end - recovery.zero) / 1e9
+    if lowest is None or lowest >= facts.wanted:
+        return ()
+    code = "capacity.never-restored" if full is None else "capacity.reduced"
+    head = reason(code, s=seconds, lowest=lowest, wanted=facts.wanted)
+    if full is None:
+        return (head,)
+    return (head, *_reasons("capacity", facts, parts(facts, recovery, full), full - recovery.zero))
+
+
+def _capacity_left(facts: TrialFacts, recovery: Recovery, back: int) -> tuple[Reason, ...]:
+    """That capacity came back only after the users were served, where it did."""
+    full, lowest = recovery.at("full_capacity"), _lowest_rotation(facts)
+    if full is None or full <= back or lowest is None:
+        return ()
+    return (reason("capacity.reduced", s=(full - recovery.zero) / 1e9, lowest=lowest, wanted=facts.wanted),)
+
+
+def _never(facts: TrialFacts, recovery: Recovery, window_end: int) -> tuple[Reason, ...]:
+    found = parts(facts, recovery, window_end)
+    stuck = found[-1].name if found else "unexplained"
+    return (reason("lost.never-recovered", s=(window_end - recovery.zero) / 1e9, part=stuck),)
+
+
+def _failures(cut: CutConnections) -> Reason:
+    if cut.within is None:
+        return reason("lost.single-failures", failed=cut.failed_requests)
+    code = "lost.cut-connections" if cut.within else "lost.more-than-cut"
+    return reason(code, failed=cut.failed_requests, open=cut.open_on_target, refused=cut.refused_by_target)
+
+
+def _lowest_rotation(facts: TrialFacts) -> int | None:
+    """The fewest tasks in rotation from the fault on."""
+    fault = facts.fault
+    if fault is None:
+        return None
+    return min((inside for t, inside in facts.rotation_steps if t >= fault.action.begun), default=None)
+
+
+def _others_served(facts: TrialFacts) -> bool:
+    lowest = _lowest_rotation(facts)
+    return lowest is not None and lowest > 0
+
+
+def _service(facts: TrialFacts) -> dict[str, object]:
+    service = facts.contender.get("service")
+    return service if isinstance(service, dict) else {}
+
+
+def _has_health(facts: TrialFacts) -> bool:
+    check = _service(facts).get("healthcheck")
+    if not isinstance(check, dict) or check.get("disable"):
+        return False
+    return list(check.get("test", ()))[:1] != ["NONE"]
+
+
+def _health_interval(facts: TrialFacts) -> float | None:
+    check = _service(facts).get("healthcheck")
+    return int(check.get("interval", 30_000_000_000)) / 1e9 if isinstance(check, dict) else None
+
+
+def _restarts(facts: TrialFacts) -> bool:
+    return facts.started.runs_as == "service" or _service(facts).get("restart", "no") != "no"
+
+
+def _policy_delay(facts: TrialFacts) -> float | None:
+    """The restart policy's delay; None for a container engine, whose delay grows with each try."""
+    if facts.started.runs_as == "container":
+        return None
+    deploy = _service(facts).get("deploy")
+    policy = deploy.get("restart_policy") if isinstance(deploy, dict) else None
+    return int(policy.get("delay", 5_000_000_000)) / 1e9 if isinstance(policy, dict) else 5.0

@@ -1,0 +1,133 @@
+"""The whole analysis: a journal → `RunResults`.
+
+Called by the director at the end of a run, and by `breakroom report` at any time later. The journal was read
+by `journal.store.read_journal`; sample files are read here, trial by trial, through `analysis.reading`, so
+memory holds one trial's samples at a time. All else is pure. A journal that was cut off anywhere gives
+results too: what is not known is None or *unknown*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from breakroom.analysis.claims import claims
+from breakroom.analysis.drills import AnalysedTrial, drill_results, group
+from breakroom.analysis.facts import TrialFacts, trial_facts
+from breakroom.analysis.reading import read_stream
+from breakroom.analysis.reasons import reason
+from breakroom.analysis.results import SCHEMA_VERSION, Reason, RunResults, ToolCostResult, Verdict
+from breakroom.analysis.series import Reader, unix_seconds
+from breakroom.analysis.trial import analyse_trial
+from breakroom.journal.records import Problem, Record, RunEnded, RunStarted, ToolCost, TrialStarted
+from breakroom.journal.store import Journal
+
+__all__ = ["analyse"]
+
+
+def analyse(journal: Journal, *, read: Reader = read_stream) -> RunResults:
+    """Everything that can be found out about a run.
+
+    Args:
+        journal: As `journal.store.read_journal` gives it.
+        read: Reads one stream's samples; the default reads the files in the journal's directory.
+
+    Raises:
+        OSError: a sample file exists but cannot be read.
+    """
+    records = journal.records
+    started = next((record for record in records if isinstance(record, RunStarted)), None)
+    ended = next((record for record in reversed(records) if isinstance(record, RunEnded)), None)
+    trials = _trials(journal, read)
+    planned = started.trials if started is not None else ()
+    seed = started.seed if started is not None else 0
+    grouped = group(trials, planned, seed)
+    drills = tuple(drill_results(name, contenders) for name, contenders in grouped.items())
+    pace = started.pace if started is not None else ""
+    first_t, last_t = min(record.t for record in records), max(record.t for record in records)
+    return RunResults(
+        schema=SCHEMA_VERSION,
+        run_id=started.run_id if started is not None else journal.directory.name,
+        version=started.version if started is not None else "",
+        started_unix_s=unix_seconds(journal, started.t if started is not None else first_t),
+        duration_s=(last_t - first_t) / 1e9,
+        outcome=ended.outcome if ended is not None else "cut-off",
+        platform=started.platform if started is not None else "",
+        pace=pace,
+        seed=seed,
+        repeat=started.repeat if started is not None else 0,
+        host=dict(started.host) if started is not None else {},
+        verdict=_verdict([drill.verdict for drill in drills], _drills_missing(planned, grouped)),
+        drills=drills,
+        claims=claims([one for contenders in grouped.values() for one in contenders.values()], pace),
+        trials=tuple(trial.results for trial in trials),
+        tool_cost=_tool_cost(records),
+        problems=_problems(journal, trials, planned),
+    )
+
+
+def _trials(journal: Journal, read: Reader) -> list[AnalysedTrial]:
+    """Each trial in the order of its start; its samples are let go of before the next trial's are read."""
+    by_trial: dict[str, list[Record]] = {}
+    for record in journal.records:
+        if record.trial:
+            by_trial.setdefault(record.trial, []).append(record)
+    facts = [found for records in by_trial.values() if (found := trial_facts(records)) is not None]
+    return [_analysed(journal, found, read) for found in facts]
+
+
+def _analysed(journal: Journal, facts: TrialFacts, read: Reader) -> AnalysedTrial:
+    streams = {
+        name: read(journal.directory, opened, facts.closed.get(name)) for name, opened in facts.opened.items()
+    }
+    return AnalysedTrial(facts, analyse_trial(facts, streams, unix_seconds(journal, facts.zero)))
+
+
+def _drills_missing(planned: Iterable[str], found: Iterable[str]) -> bool:
+    return not {trial.split("/", 1)[0] for trial in planned}.issubset(found)
+
+
+def _verdict(verdicts: Sequence[Verdict], missing: bool) -> Verdict:
+    """*Not met* if any drill is not; *unknown* if any is, or one never ran, or there is none."""
+    if "not met" in verdicts:
+        return "not met"
+    if missing or not verdicts or "unknown" in verdicts:
+        return "unknown"
+    return "met"
+
+
+def _tool_cost(records: Sequence[Record]) -> tuple[ToolCostResult, ...]:
+    """By kind of process: CPU added up, the largest memory of any one, wall time added up."""
+    found: dict[str, list[ToolCost]] = {}
+    for record in records:
+        if isinstance(record, ToolCost):
+            found.setdefault(record.process, []).append(record)
+    return tuple(
+        ToolCostResult(
+            process=process,
+            cpu_s=sum(cost.cpu_user_ns + cost.cpu_system_ns for cost in costs) / 1e9,
+            max_rss_bytes=max(cost.max_rss_bytes for cost in costs),
+            wall_s=sum(cost.wall_ns for cost in costs) / 1e9,
+        )
+        for process, costs in found.items()
+    )
+
+
+def _problems(
+    journal: Journal, trials: Sequence[AnalysedTrial], planned: Sequence[str]
+) -> tuple[Reason, ...]:
+    """The journal's own problems, each kind once, and what is wrong with the journal."""
+    found: list[Reason] = []
+    for record in journal.records:
+        if isinstance(record, Problem):
+            params = dict(record.params) | ({"trial": record.trial} if record.trial else {})
+            found.append(Reason(code=record.code, params=params))
+    known = {trial.facts.id for trial in trials}
+    started = {record.trial for record in journal.records if isinstance(record, TrialStarted)}
+    strange = sorted({record.trial for record in journal.records if record.trial} - started)
+    found += [reason("problem.unknown-trial", trial=trial) for trial in strange]
+    missing = [trial for trial in planned if trial not in known]
+    if missing:
+        found.append(reason("problem.trials-missing", count=len(missing), planned=len(planned)))
+    if journal.torn_lines:
+        found.append(reason("problem.torn-lines", count=journal.torn_lines))
+    return tuple(found)
