@@ -1,7 +1,8 @@
 """From a `service:` in a drill or Compose file to a `ServiceSpec`.
 
-Called by `spec.drill_reader`, layer by layer: first the drill's service, then each contender's overrides, each checked on its
-own so that a mistake carries its own path; then the merged tree becomes the spec. Reads Compose and env files, changes nothing.
+Called by `spec.drill_reader`, layer by layer: first the drill's service, then each contender's overrides, each
+checked on its own so that a mistake carries its own path; then the merged tree becomes the spec. Reads Compose
+and env files, changes nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from breakroom.spec.compose_shapes import SERVICE, SERVICE_FIELDS, Variables
+from breakroom.spec.compose_forms import Variables
+from breakroom.spec.compose_shapes import SERVICE, SERVICE_FIELDS
 from breakroom.spec.env_files import Environment, read_env_text
 from breakroom.spec.errors import Place, Problems, nearest
 from breakroom.spec.interpolate import interpolate
@@ -70,17 +72,23 @@ class ServiceReader:
             return self._from_compose(node, path)
         if not isinstance(node, MapNode):
             self._problems.add(
-                node.place, path, f"this must be a mapping or compose.yaml#service, but it is {describe(node)}",
+                node.place,
+                path,
+                f"this must be a mapping or compose.yaml#service, but it is {describe(node)}",
                 correct='service: {image: improved-app:latest, ports: ["8080:3000"]}',
-            )  # fmt: skip
+            )
             return None
         own = self._normalised(node.without("from"), path)
         source = node.get("from")
         if source is None:
             return own
         if not isinstance(source, ScalarNode) or not isinstance(source.value, str):
-            self._problems.add(source.place, f"{path}.from", f"this must be text, but it is {describe(source)}",
-                               correct="from: compose.yaml#web")  # fmt: skip
+            self._problems.add(
+                source.place,
+                f"{path}.from",
+                f"this must be text, but it is {describe(source)}",
+                correct="from: compose.yaml#web",
+            )
             return own
         base = self._from_compose(source, f"{path}.from")
         if base is None:
@@ -108,9 +116,12 @@ class ServiceReader:
                 else f"which service of {file_name} is not said"
             )
             self._problems.add(
-                reference.place, path, what, cause=f"`{near}` was meant" if near else f"its services are: {known}",
+                reference.place,
+                path,
+                what,
+                cause=f"`{near}` was meant" if near else f"its services are: {known}",
                 correct=f"{file_name}#{near or next(iter(services.entries), 'web')}",
-            )  # fmt: skip
+            )
             return None
         tree = self._extended(services, name, path, ())
         if tree is not None and "container_name" not in tree.entries:
@@ -128,9 +139,12 @@ class ServiceReader:
             here = [p.name for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
             near = nearest(file.name, here)
             self._problems.add(
-                place, path, f"the Compose file {file} does not exist", correct=f"{near or 'compose.yaml'}#web",
+                place,
+                path,
+                f"the Compose file {file} does not exist",
+                correct=f"{near or 'compose.yaml'}#web",
                 cause=f"`{near}` was meant" if near else "the path counts from the file that names it",
-            )  # fmt: skip
+            )
             return None
         text = read_text(file, place, self._problems)
         root = parse_yaml(text, str(file), self._problems) if text is not None else None
@@ -138,9 +152,13 @@ class ServiceReader:
             return None
         services = root.get("services") if isinstance(root, MapNode) else None
         if not isinstance(services, MapNode) or not services.entries:
-            self._problems.add(root.place, "services", "this Compose file has no services",
-                               cause="`services:` is missing, empty or not a mapping",
-                               correct="services:\n  web:\n    image: improved-app:latest")  # fmt: skip
+            self._problems.add(
+                root.place,
+                "services",
+                "this Compose file has no services",
+                cause="`services:` is missing, empty or not a mapping",
+                correct="services:\n  web:\n    image: improved-app:latest",
+            )
             return None
         return services
 
@@ -148,8 +166,12 @@ class ServiceReader:
         """The service with Compose's `extends` followed inside its file."""
         node = services.get(name)
         if not isinstance(node, MapNode):
-            self._problems.add(services.entries[name].key_place, path, f"the service `{name}` is not a mapping",
-                               correct=f"{name}:\n  image: improved-app:latest")  # fmt: skip
+            self._problems.add(
+                services.entries[name].key_place,
+                path,
+                f"the service `{name}` is not a mapping",
+                correct=f"{name}:\n  image: improved-app:latest",
+            )
             return None
         own = self._normalised(node.without("extends", "x-name"), path)
         extends = node.get("extends")
@@ -165,9 +187,13 @@ class ServiceReader:
         elif parent_name in (*seen, name):
             wrong = "`extends` goes in a circle"
         if wrong:
-            self._problems.add(extends.place, f"{path}.extends", wrong,
-                               cause=f"services here: {', '.join(services.entries)}",
-                               correct="extends: {service: base}   (in the same file)")  # fmt: skip
+            self._problems.add(
+                extends.place,
+                f"{path}.extends",
+                wrong,
+                cause=f"services here: {', '.join(services.entries)}",
+                correct="extends: {service: base}   (in the same file)",
+            )
             return own
         base = self._extended(services, parent_name, path, (*seen, name))
         if base is None:
@@ -198,9 +224,13 @@ class ServiceReader:
             problems = self._problems if not _is_pair(item) else Problems()
             for name, value in Variables().read(one, path, problems).items():
                 if name in entries:
-                    self._problems.add(item.place, f"{path}[{index}]", f"`{name}` is here twice",
-                                       cause=f"it is also on line {entries[name].key_place.line}",
-                                       correct=f"keep one {name}=…")  # fmt: skip
+                    self._problems.add(
+                        item.place,
+                        f"{path}[{index}]",
+                        f"`{name}` is here twice",
+                        cause=f"it is also on line {entries[name].key_place.line}",
+                        correct=f"keep one {name}=…",
+                    )
                 text = ScalarNode(value, value or "", False, item.place)
                 entries[name] = Entry(item.place, text)
         return MapNode(entries, items.place)
@@ -214,10 +244,12 @@ class ServiceReader:
         if isinstance(found, ScalarNode) and isinstance(entry.node, ScalarNode):
             if found.text != entry.node.text:
                 self._problems.add(
-                    entry.key_place, f"{path}.{key}",
+                    entry.key_place,
+                    f"{path}.{key}",
                     f"`{key}` is {entry.node.text}, deploy.resources.limits.{limit} is {found.text}",
-                    cause="the two keys mean the same limit", correct=f"keep one of them, with one value: {key}: {entry.node.text}",
-                )  # fmt: skip
+                    cause="the two keys mean the same limit",
+                    correct=f"keep one of them, with one value: {key}: {entry.node.text}",
+                )
             return node.without(key)
         shape = SERVICE_FIELDS[key].shape
         if not isinstance(entry.node, ScalarNode) or (
@@ -244,7 +276,7 @@ class ServiceReader:
         values = SERVICE.read(tree.without("x-name"), path, quiet)
         if len(quiet) or len(self._problems) > before:
             return None
-        environment = self._variables_of(tree, values, path)
+        environment = self._variables_of(tree, values)
         health = values.get("healthcheck")
         name = tree.get("x-name")
         ports: tuple[Port, ...] = values.get("ports", ())
@@ -276,25 +308,36 @@ class ServiceReader:
             built = given("build")
             place = tree.entries["build"].key_place if built else tree.place
             self._problems.add(
-                place, "service", "breakroom does not build images" if built else "nothing says what to run",
-                cause="the image must exist before a drill runs" if built else "neither `image` nor `command` is there",
+                place,
+                "service",
+                "breakroom does not build images" if built else "nothing says what to run",
+                cause="the image must exist before a drill runs"
+                if built
+                else "neither `image` nor `command` is there",
                 correct="image: improved-app:latest   or   command: python3 -m http.server {port}",
-            )  # fmt: skip
+            )
         if not given("ports") and not given("expose"):
             self._problems.add(
-                tree.place, "service", "no port: breakroom does not know where users reach the service",
-                cause="`ports` (or `expose`) is missing", correct='ports: ["8080:3000"]   (published:target)',
-            )  # fmt: skip
+                tree.place,
+                "service",
+                "no port: breakroom does not know where users reach the service",
+                cause="`ports` (or `expose`) is missing",
+                correct='ports: ["8080:3000"]   (published:target)',
+            )
         health = tree.entries.get("healthcheck")
         if health is not None and isinstance(health.node, MapNode):
             disable = health.node.get("disable")
             off = isinstance(disable, ScalarNode) and disable.value is True
             if "test" not in health.node.entries and not off:
-                self._problems.add(health.key_place, f"{path}.healthcheck", "the healthcheck has no `test`",
-                                   cause="an image's own healthcheck is not known here",
-                                   correct='test: ["HTTP", "/health"]')  # fmt: skip
+                self._problems.add(
+                    health.key_place,
+                    f"{path}.healthcheck",
+                    "the healthcheck has no `test`",
+                    cause="an image's own healthcheck is not known here",
+                    correct='test: ["HTTP", "/health"]',
+                )
 
-    def _variables_of(self, tree: MapNode, values: dict[str, Any], path: str) -> dict[str, str]:
+    def _variables_of(self, tree: MapNode, values: dict[str, Any]) -> dict[str, str]:
         """`env_file`s in order, then `environment` over them; a name without a value is taken from outside, if set."""
         found: dict[str, str | None] = {}
         for name, required, raw, place in values.get("env_file", ()):

@@ -1,8 +1,9 @@
 """Every key that the Compose specification has for a service, and what breakroom does with it.
 
-Used for error messages, for the JSON Schema and for the table in docs/drill-file.md (a test compares them). A key is *used*
-(it is a field in `spec.compose_shapes`), *accepted* (it does not change what is measured, so an existing Compose file may keep
-it) or *refused* (it would change what is measured; ignoring it would make the result a lie).
+Used for error messages, for the JSON Schema and for the table in docs/drill-file.md (a test compares them). A
+key is *used* (it is a field in `spec.compose_shapes`), *accepted* (it does not change what is measured, so an
+existing Compose file may keep it) or *refused* (it would change what is measured; ignoring it would make the
+result a lie).
 
 Source: Compose specification, `compose-spec.json`, definitions `service`, `deployment`, `healthcheck`.
 """
@@ -141,8 +142,10 @@ def explain_with(
             return (
                 f"Compose knows `{key}`, breakroom does not use it",
                 refused[key],
-                f"remove it here; or, for a service in a Compose file, take it away with null:\n"
-                f"service: {{from: compose.yaml#web, {key}: null}}",
+                (
+                    "remove it here; or, for a service in a Compose file, take it away with null:\n"
+                    f"service: {{from: compose.yaml#web, {key}: null}}"
+                ),
             )
         if misplaced and key in misplaced:
             return f"`{key}` does not belong here", "it is one level too high", misplaced[key]

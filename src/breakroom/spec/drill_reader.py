@@ -1,4 +1,6 @@
-"""From a drill's YAML trees to a `Drill`: `extends`, `pace`, contenders, and every check that needs more than one key.
+"""From a drill's YAML trees to a `Drill`.
+
+Here are `extends`, `pace`, the contenders, and every check that needs more than one key.
 
 Called by `spec.loader`. Mistakes are noted in a `Problems`, with the place in the file they came from.
 """
@@ -56,8 +58,13 @@ def resolve_extends(root: MapNode, source: DocumentSource, problems: Problems) -
         if base is None:
             break
         if base.place.file in files or len(chain) > _MOST_EXTENDS:
-            problems.add(extends.place, "extends", "`extends` goes in a circle",
-                         cause=" → ".join([*(c.place.file for c in chain), base.place.file]), correct="extends: kill")  # fmt: skip
+            problems.add(
+                extends.place,
+                "extends",
+                "`extends` goes in a circle",
+                cause=" → ".join([*(c.place.file for c in chain), base.place.file]),
+                correct="extends: kill",
+            )
             break
         files.add(base.place.file)
         chain.append(base)
@@ -94,8 +101,13 @@ class DrillReader:
         document = self._at_pace(pace)
         values = DRILL.read(document, "", self._problems)
         if "timeline" not in document.entries:
-            self._problems.add(document.place, "timeline", "`timeline` is missing: nothing would be broken",
-                               cause="it was forgotten, or `extends: kill`", correct="timeline:\n  - at: 0s\n    kill: {tasks: 1}")  # fmt: skip
+            self._problems.add(
+                document.place,
+                "timeline",
+                "`timeline` is missing: nothing would be broken",
+                cause="it was forgotten, or `extends: kill`",
+                correct="timeline:\n  - at: 0s\n    kill: {tasks: 1}",
+            )
         self._check_load(document)
         self._check_times(document, values)
         contenders = self._contenders(document)
@@ -139,13 +151,20 @@ class DrillReader:
             if key in load.entries:
                 other = "closed" if is_open else "open"
                 self._problems.add(
-                    load.entries[key].key_place, f"load.{key}", f"`{key}` belongs to the {other} model",
+                    load.entries[key].key_place,
+                    f"load.{key}",
+                    f"`{key}` belongs to the {other} model",
                     cause="`model: open` is missing" if not is_open else "the load is `model: open`",
                     correct="load: {model: open, rate: 100/s}   or   load: {model: closed, concurrency: 10}",
-                )  # fmt: skip
+                )
         if is_open and "rate" in load.entries and "stages" in load.entries:
-            self._problems.add(load.entries["rate"].key_place, "load.rate", "`rate` and `stages` are both here",
-                               cause="stages have rates of their own", correct="keep one of the two")  # fmt: skip
+            self._problems.add(
+                load.entries["rate"].key_place,
+                "load.rate",
+                "`rate` and `stages` are both here",
+                cause="stages have rates of their own",
+                correct="keep one of the two",
+            )
 
     def _check_times(self, document: MapNode, values: dict[str, Any]) -> None:
         for key, part in (("steady_state", "duration"), ("recovered", "stable")):
@@ -155,10 +174,12 @@ class DrillReader:
                 continue
             if read[part] > read["within"]:
                 self._problems.add(
-                    node.entries["within"].key_place, f"{key}.within",
-                    f"`within` ({format_duration(read['within'])}) is shorter than `{part}` ({format_duration(read[part])})",
-                    cause="it could never come true", correct=f"{key}: {{{part}: 3s, within: 60s}}",
-                )  # fmt: skip
+                    node.entries["within"].key_place,
+                    f"{key}.within",
+                    f"`within` is shorter than `{part}` ({format_duration(read[part])})",
+                    cause="it could never come true",
+                    correct=f"{key}: {{{part}: 3s, within: 60s}}",
+                )
 
     # --- contenders ---------------------------------------------------------------------------------------------
 
@@ -170,8 +191,12 @@ class DrillReader:
         if not isinstance(node, MapNode) or not node.entries:
             place = document.place if node is None else node.place
             shown = "nothing" if node is None or isinstance(node, MapNode) else describe(node)
-            self._problems.add(place, "contenders", f"this must be a mapping of contenders, but it is {shown}",
-                               correct="contenders: {single: {runs_as: container}}")  # fmt: skip
+            self._problems.add(
+                place,
+                "contenders",
+                f"this must be a mapping of contenders, but it is {shown}",
+                correct="contenders: {single: {runs_as: container}}",
+            )
             return ()
         read = [self._contender(name, entry, service) for name, entry in node.entries.items()]
         return tuple(contender for contender in read if contender is not None)
@@ -179,32 +204,52 @@ class DrillReader:
     def _service(self, document: MapNode) -> MapNode | None:
         entry = document.entries.get("service")
         if entry is None:
-            self._problems.add(document.place, "service", "`service` is missing",
-                               cause="it was forgotten, or `extends: kill`",
-                               correct='service: {image: improved-app:latest, ports: ["8080:3000"]}')  # fmt: skip
+            self._problems.add(
+                document.place,
+                "service",
+                "`service` is missing",
+                cause="it was forgotten, or `extends: kill`",
+                correct='service: {image: improved-app:latest, ports: ["8080:3000"]}',
+            )
             return None
         return None if is_null(entry.node) else self._services.layer(entry.node, "service")
 
     def _contender(self, name: str, entry: Entry, service: MapNode | None) -> Contender | None:
         path = f"contenders.{name}"
         if not re.fullmatch(NAME_PATTERN, name):
-            self._problems.add(entry.key_place, path,
-                               f"{name!r} is not a contender's name: small letters, digits and `-`, at most 40",
-                               correct="contenders: {orchestrated: {runs_as: service}}")  # fmt: skip
+            self._problems.add(
+                entry.key_place,
+                path,
+                f"{name!r} is not a contender's name: small letters, digits and `-`, at most 40",
+                correct="contenders: {orchestrated: {runs_as: service}}",
+            )
         if not isinstance(entry.node, MapNode):
             cause = (
                 "null takes an inherited contender away, and none is inherited" if is_null(entry.node) else ""
             )
-            self._problems.add(entry.key_place, path, f"a contender must be a mapping, but it is {describe(entry.node)}",
-                               cause=cause, correct=f"{name}: {{runs_as: service}}")  # fmt: skip
+            self._problems.add(
+                entry.key_place,
+                path,
+                f"a contender must be a mapping, but it is {describe(entry.node)}",
+                cause=cause,
+                correct=f"{name}: {{runs_as: service}}",
+            )
             return None
         before = len(self._problems)
-        own = CONTENDER.read(MapNode({k: e for k, e in entry.node.entries.items() if k in CONTENDER_KEYS}, entry.node.place),
-                             path, Problems())  # fmt: skip
+        own = CONTENDER.read(
+            MapNode({k: e for k, e in entry.node.entries.items() if k in CONTENDER_KEYS}, entry.node.place),
+            path,
+            Problems(),
+        )
         tree = self._services.layer(entry.node, path, CONTENDER)
         if "runs_as" not in entry.node.entries:
-            self._problems.add(entry.key_place, path, "`runs_as` is missing", cause="it was forgotten",
-                               correct="runs_as: container   or   runs_as: service")  # fmt: skip
+            self._problems.add(
+                entry.key_place,
+                path,
+                "`runs_as` is missing",
+                cause="it was forgotten",
+                correct="runs_as: container   or   runs_as: service",
+            )
         runs_as = own.get("runs_as", "service")
         self._check_kind(entry.node, runs_as, path)
         if service is None or tree is None:
@@ -227,12 +272,21 @@ class DrillReader:
         deploy = node.get("deploy")
         if runs_as == "container":
             if isinstance(deploy, MapNode) and "replicas" in deploy.entries:
-                self._problems.add(deploy.entries["replicas"].key_place, f"{path}.deploy.replicas",
-                                   "a contender that runs as a container is one container",
-                                   cause="replicas need an orchestrator", correct="runs_as: service")  # fmt: skip
+                self._problems.add(
+                    deploy.entries["replicas"].key_place,
+                    f"{path}.deploy.replicas",
+                    "a contender that runs as a container is one container",
+                    cause="replicas need an orchestrator",
+                    correct="runs_as: service",
+                )
         elif (operator := node.entries.get("operator")) is not None and not is_null(operator.node):
-            self._problems.add(operator.key_place, f"{path}.operator", "an operator restarts containers only",
-                               cause="the orchestrator replaces tasks by itself", correct="remove `operator`")  # fmt: skip
+            self._problems.add(
+                operator.key_place,
+                f"{path}.operator",
+                "an operator restarts containers only",
+                cause="the orchestrator replaces tasks by itself",
+                correct="remove `operator`",
+            )
 
     def _expectations(self, node: Node | None, document: MapNode) -> tuple[Expectation, ...]:
         contenders = document.get("contenders")

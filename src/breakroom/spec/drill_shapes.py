@@ -1,8 +1,10 @@
 """The forms of a drill file, key by key: what is read, and what the JSON Schema publishes.
 
-Used by `spec.drill_reader` and `spec.schema`. To add an action to `timeline`, add its dataclass to `spec.drill.Step` and one entry to
-`ACTIONS` here.
+Used by `spec.drill_reader` and `spec.schema`. To add an action to `timeline`, add its dataclass to
+`spec.drill.Step` and one entry to `ACTIONS` here.
 """
+
+# ruff: noqa: ARG002  # every shape has the same two methods, whether it needs all of their arguments or not
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from breakroom.spec import compose_keys as keys
-from breakroom.spec.compose_shapes import ACCEPTED, SERVICE, SERVICE_FIELDS, SignalName, duration
+from breakroom.spec.compose_forms import SignalName, duration
+from breakroom.spec.compose_shapes import ACCEPTED, SERVICE, SERVICE_FIELDS
 from breakroom.spec.drill import METRICS, KillStep, Step
 from breakroom.spec.errors import Problems
 from breakroom.spec.nodes import MapNode, Node, ScalarNode, describe
@@ -95,15 +98,18 @@ class Deferred(Shape):
         # With `from`, null takes a key of the Compose file's service away, also one that breakroom does not use.
         nothing: Schema = {"type": "null"}
         patterns = {**schema.get("patternProperties", {}), "^[a-z_]+$": {}}
-        removals = {key: nothing for key in keys.REFUSED_SERVICE}
+        removals = dict.fromkeys(keys.REFUSED_SERVICE, nothing)
         inherited = {
             **{k: v for k, v in source.items() if k != "additionalProperties"},
-            "properties": {**{k: nullable(v) for k, v in source["properties"].items() if k != "from"}, **removals,
-                           "from": reference},
+            "properties": {
+                **{k: nullable(v) for k, v in source["properties"].items() if k != "from"},
+                **removals,
+                "from": reference,
+            },
             "patternProperties": {k: v for k, v in patterns.items() if k == "^x-"},
             "additionalProperties": False,
             "required": ["from"],
-        }  # fmt: skip
+        }
         return {"anyOf": [reference, schema, inherited]}
 
 
@@ -120,8 +126,12 @@ class Localized(Shape):
         if isinstance(node, ScalarNode):
             text = Text("text").read(node, path, problems)
             return text if text is INVALID else {"en": text}
-        problems.add(node.place, path, f"this must be text, or text by language, but it is {describe(node)}",
-                     correct=f"{path}: {self.example}")  # fmt: skip
+        problems.add(
+            node.place,
+            path,
+            f"this must be text, or text by language, but it is {describe(node)}",
+            correct=f"{path}: {self.example}",
+        )
         return INVALID
 
     @staticmethod
@@ -268,8 +278,11 @@ def action_of(step: Step) -> str:
 
 
 _AT = Field(duration("0s"), "When, from the moment of the steady state.", required=True)
-_STEP_KEYS = Fields("a step", {"at": _AT, **{n: Field(a.shape, a.doc, null_ok=True) for n, a in ACTIONS.items()}},
-                    example="{at: 0s, kill: {tasks: 1}}")  # fmt: skip  # one value
+_STEP_KEYS = Fields(
+    "a step",
+    {"at": _AT, **{n: Field(a.shape, a.doc, null_ok=True) for n, a in ACTIONS.items()}},
+    example="{at: 0s, kill: {tasks: 1}}",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,8 +305,13 @@ class StepForm(Shape):
                 if not named
                 else f"a step has one action, not {len(named)}"
             )
-            problems.add(node.place, path, what, cause=f"actions are: {', '.join(ACTIONS)}",
-                         correct="- at: 0s\n  kill: {tasks: 1}")  # fmt: skip
+            problems.add(
+                node.place,
+                path,
+                what,
+                cause=f"actions are: {', '.join(ACTIONS)}",
+                correct="- at: 0s\n  kill: {tasks: 1}",
+            )
         if len(problems) > before:
             return INVALID
         return ACTIONS[named[0]].step(at=values["at"], **values.get(named[0], {}))
@@ -339,7 +357,8 @@ class ExpectForm(Shape):
 
     def read(self, node: Node, path: str, problems: Problems) -> Any:
         """The node, if it is a list."""
-        return ListOf(_EXPECT, self.example).read(node, path, problems) is not INVALID and node or INVALID
+        read = ListOf(_EXPECT, self.example).read(node, path, problems)
+        return INVALID if read is INVALID else node
 
     def schema(self, *, variables: bool) -> Schema:
         """An array of conditions."""
@@ -377,18 +396,32 @@ class PaceForm(Shape):
     def read(self, node: Node, path: str, problems: Problems) -> Any:
         """The node, if it is a mapping of mappings. The keys inside are checked when they are laid over."""
         if not isinstance(node, MapNode):
-            problems.add(node.place, path, f"this must be a mapping of paces, but it is {describe(node)}",
-                         cause="the pace is chosen on the command line", correct="pace: {quick: {recovered: {stable: 3s}}}")  # fmt: skip
+            problems.add(
+                node.place,
+                path,
+                f"this must be a mapping of paces, but it is {describe(node)}",
+                cause="the pace is chosen on the command line",
+                correct="pace: {quick: {recovered: {stable: 3s}}}",
+            )
             return INVALID
         for name, entry in node.entries.items():
             if not isinstance(entry.node, MapNode):
-                problems.add(entry.key_place, f"{path}.{name}", f"a pace must be a mapping, but it is {describe(entry.node)}",
-                             correct=f"{name}: {{recovered: {{stable: 3s}}}}")  # fmt: skip
+                problems.add(
+                    entry.key_place,
+                    f"{path}.{name}",
+                    f"a pace must be a mapping, but it is {describe(entry.node)}",
+                    correct=f"{name}: {{recovered: {{stable: 3s}}}}",
+                )
                 continue
             for key in ("name", "extends", "pace"):
                 if key in entry.node.entries:
-                    problems.add(entry.node.entries[key].key_place, f"{path}.{name}.{key}", f"a pace cannot change `{key}`",
-                                 cause="it belongs to the file as a whole", correct=f"move `{key}` to the top level")  # fmt: skip
+                    problems.add(
+                        entry.node.entries[key].key_place,
+                        f"{path}.{name}.{key}",
+                        f"a pace cannot change `{key}`",
+                        cause="it belongs to the file as a whole",
+                        correct=f"move `{key}` to the top level",
+                    )
         return node
 
     def schema(self, *, variables: bool) -> Schema:
@@ -407,5 +440,5 @@ DRILL = Fields(
         "pace": Field(PaceForm(), "Keys laid over the file when that pace is chosen."),
     },
     extensions=True,
-    doc="A drill of breakroom: one failure, the same service deployed in different ways, and what it costs each way's users.",
+    doc="A drill: one failure, one service deployed in different ways, and what it costs each way's users.",
 )

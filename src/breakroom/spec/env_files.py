@@ -1,8 +1,8 @@
 """Files of `NAME=value` lines: Compose's `.env` and `env_file`.
 
-Called by `spec.compose`. Reads files, changes nothing. Source: Compose specification, "env_file format": blank lines and `#` lines are
-skipped, `export ` is allowed, double quotes know backslash escapes, single quotes nothing, an unquoted value ends at ` #`. Variables
-inside these files are not replaced.
+Called by `spec.compose`. Reads files, changes nothing. Source: Compose specification, "env_file format": blank
+lines and `#` lines are skipped, `export ` is allowed, double quotes know backslash escapes, single quotes
+nothing, an unquoted value ends at ` #`. Variables inside these files are not replaced.
 """
 
 from __future__ import annotations
@@ -56,9 +56,13 @@ def read_env_text(text: str, file: str, problems: Problems, *, raw: bool = False
             continue
         match = _LINE.fullmatch(stripped)
         if match is None:
-            problems.add(Place(file, number), "", "this line is not NAME=value",
-                         cause="a name begins with a letter; a value of several lines is not supported",
-                         correct="NAME=value")  # fmt: skip
+            problems.add(
+                Place(file, number),
+                "",
+                "this line is not NAME=value",
+                cause="a name begins with a letter; a value of several lines is not supported",
+                correct="NAME=value",
+            )
             continue
         value = match["value"] if match["equals"] else None
         values[match["name"]] = value if value is None or raw else _unquoted(value)

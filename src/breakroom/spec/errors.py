@@ -1,10 +1,11 @@
 """Mistakes in people's files: where each is, what is wrong, why it probably happened, and the correct form.
 
-Every module of this package that reads a file adds to a `Problems`; the loader raises what it gathered, all at once,
-as one `SpecErrors`. The command line prints it. Pure.
+Every module of this package that reads a file adds to a `Problems`; the loader raises what it gathered, all at
+once, as one `SpecErrors`. The command line prints it. Pure.
 
     Exception
     └── SpecErrors   a drill could not be loaded; `.errors` holds one `SpecError` for each mistake
+
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class SpecError:
         return "\n".join(lines)
 
 
-class SpecErrors(Exception):
+class SpecErrors(Exception):  # noqa: N818  # it holds errors; the plural is the point
     """A drill could not be loaded. `errors` holds every mistake, in the order of the files' lines."""
 
     def __init__(self, errors: Iterable[SpecError]) -> None:

@@ -36,31 +36,53 @@ def parse_expectation(
     text = str(node.value)
     match = _FORM.fullmatch(text)
     if match is None:
-        problems.add(node.place, path, f"{text!r} is not a condition", cause="a part is missing",
-                     correct="CONTENDER.METRIC OP VALUE, like orchestrated.longest_outage <= 1s")  # fmt: skip
+        problems.add(
+            node.place,
+            path,
+            f"{text!r} is not a condition",
+            cause="a part is missing",
+            correct="CONTENDER.METRIC OP VALUE, like orchestrated.longest_outage <= 1s",
+        )
         return None
     contender, metric, op, value = match.groups()
     before = len(problems)
     if contender not in contenders:
         near = nearest(contender, contenders)
-        problems.add(node.place, path, f"there is no contender `{contender}`",
-                     cause=f"`{near}` was meant" if near else f"the contenders are: {', '.join(contenders)}",
-                     correct=f"{near or next(iter(contenders), 'orchestrated')}.{metric} {op} {value}")  # fmt: skip
+        problems.add(
+            node.place,
+            path,
+            f"there is no contender `{contender}`",
+            cause=f"`{near}` was meant" if near else f"the contenders are: {', '.join(contenders)}",
+            correct=f"{near or next(iter(contenders), 'orchestrated')}.{metric} {op} {value}",
+        )
     if metric not in METRICS:
         near = nearest(metric, METRICS)
-        problems.add(node.place, path, f"there is no metric `{metric}`",
-                     cause=f"`{near}` was meant" if near else f"the metrics are: {', '.join(METRICS)}",
-                     correct=f"{contender}.{near or 'longest_outage'} {op} {value}")  # fmt: skip
+        problems.add(
+            node.place,
+            path,
+            f"there is no metric `{metric}`",
+            cause=f"`{near}` was meant" if near else f"the metrics are: {', '.join(METRICS)}",
+            correct=f"{contender}.{near or 'longest_outage'} {op} {value}",
+        )
     if op not in _OPS:
-        problems.add(node.place, path, f"`{op}` is no comparison", cause=f"comparisons are: {' '.join(_OPS)}",
-                     correct=f"{contender}.{metric} {_MEANT.get(op, '<=')} {value}")  # fmt: skip
+        problems.add(
+            node.place,
+            path,
+            f"`{op}` is no comparison",
+            cause=f"comparisons are: {' '.join(_OPS)}",
+            correct=f"{contender}.{metric} {_MEANT.get(op, '<=')} {value}",
+        )
     number = _value(metric, value)
     if number is None and metric in METRICS:
         kind = METRICS[metric]
         form = f"{value}s" if kind == "duration" and re.fullmatch(r"\d+(\.\d+)?", value) else _EXAMPLES[kind]
-        problems.add(node.place, path, f"`{metric}` is compared with {_FORMS[kind]}, not {value!r}",
-                     cause="the unit is missing" if form != _EXAMPLES[kind] else "",
-                     correct=f"{contender}.{metric} {op} {form}")  # fmt: skip
+        problems.add(
+            node.place,
+            path,
+            f"`{metric}` is compared with {_FORMS[kind]}, not {value!r}",
+            cause="the unit is missing" if form != _EXAMPLES[kind] else "",
+            correct=f"{contender}.{metric} {op} {form}",
+        )
     if len(problems) > before or number is None:
         return None
     return Expectation(

@@ -1,9 +1,12 @@
-"""Compose's variables in values: `$VAR`, `${VAR}`, `${VAR:-default}`, `${VAR-default}`, `${VAR:?message}`, `${VAR?message}`,
-`${VAR:+other}`, `${VAR+other}` and `$$` for a dollar.
+"""Compose's variables in values.
+
+The forms: `$VAR`, `${VAR}`, `${VAR:-default}`, `${VAR-default}`, `${VAR:?message}`, `${VAR?message}`,
+`${VAR:+other}`, `${VAR+other}`, and `$$` for a dollar.
 
 Called by the Compose reader on a service's tree before it is checked. Pure: variables come as an argument.
-Source: Compose specification, "Interpolation". One difference: Compose warns about a variable that is not set and uses an empty
-text; here that is a problem, since an empty text in a command or a limit would be measured as if it were meant.
+Source: Compose specification, "Interpolation". One difference: Compose warns about a variable that is not set
+and uses an empty text; here that is a problem, since an empty text in a command or a limit would be measured as
+if it were meant.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Reads drills: the one door from people's files to `Drill` values.
 
-Called by the command line. Reads files (drills, Compose files, env files) and changes nothing. Whatever a file holds, the result is a `Drill` or
-one `SpecErrors` that lists every mistake with its file, line, likely cause and correct form.
+Called by the command line. Reads files (drills, Compose files, env files) and changes nothing. Whatever a file
+holds, the result is a `Drill` or one `SpecErrors` that lists every mistake with its file, line, likely cause
+and correct form.
 """
 
 from __future__ import annotations
@@ -111,9 +112,13 @@ def load_drill(
     if pace not in known:
         near = nearest(pace, known)
         node = document.get("pace")
-        problems.add(node.place if node is not None else document.place, "pace", f"there is no pace {pace!r}",
-                     cause=f"`{near}` was meant" if near else f"the paces of this drill are: {', '.join(known)}",
-                     correct=f"--pace {near or known[0]}")  # fmt: skip
+        problems.add(
+            node.place if node is not None else document.place,
+            "pace",
+            f"there is no pace {pace!r}",
+            cause=f"`{near}` was meant" if near else f"the paces of this drill are: {', '.join(known)}",
+            correct=f"--pace {near or known[0]}",
+        )
     variables = os.environ if env is None else env
     reader = DrillReader(document, documents.default_contenders(), variables, problems)
     stem, shown = _name_of(root), "built-in" if _is_built_in(root) else root.place.file
@@ -152,7 +157,8 @@ class _Documents:
         path = Path(source)
         if _exists(path):
             return self._file(path, Place(name))
-        return self._missing(name, path, Place(name), "", bare=isinstance(source, str) and _is_bare(source))
+        self._missing(name, path, Place(name), "", bare=isinstance(source, str) and _is_bare(source))
+        return None
 
     def document(self, name: str, *, relative_to: ScalarNode | None, path: str) -> MapNode | None:
         """The document that `extends` names, from the file in which it stands."""
@@ -162,7 +168,8 @@ class _Documents:
         file = Path(relative_to.place.file).parent / name
         if _exists(file):
             return self._file(file, relative_to.place)
-        return self._missing(name, file, relative_to.place, path, bare=_is_bare(name))
+        self._missing(name, file, relative_to.place, path, bare=_is_bare(name))
+        return None
 
     def built_in(self, name: str) -> MapNode | None:
         """A built-in drill's document."""
@@ -182,8 +189,13 @@ class _Documents:
         root = parse_yaml(text, file, self._problems)
         if root is None or isinstance(root, MapNode):
             return root
-        self._problems.add(root.place, "", f"a drill file is a mapping, but this is {describe(root)}",
-                           cause="this is another kind of file", correct="extends: kill")  # fmt: skip
+        self._problems.add(
+            root.place,
+            "",
+            f"a drill file is a mapping, but this is {describe(root)}",
+            cause="this is another kind of file",
+            correct="extends: kill",
+        )
         return None
 
     def _missing(self, name: str, path: Path, place: Place, where: str, *, bare: bool) -> None:

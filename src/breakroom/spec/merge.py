@@ -1,7 +1,7 @@
 """Laying one YAML tree over another: what `extends`, `pace` and contenders do.
 
-Called by the drill reader. Pure. The rule is Compose's: mappings are merged key by key, anything else is replaced; `null`
-takes away what was inherited.
+Called by the drill reader. Pure. The rule is Compose's: mappings are merged key by key, anything else is
+replaced; `null` takes away what was inherited.
 """
 
 from __future__ import annotations

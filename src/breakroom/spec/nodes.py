@@ -1,7 +1,7 @@
 """A YAML document as an immutable tree in which every key and value knows its place.
 
-Made by `spec.yaml_reader`, changed (into new trees) by `spec.merge` and `spec.interpolate`, read by `spec.shapes`. Places survive merging, so
-a mistake in a base file names that file. Pure.
+Made by `spec.yaml_reader`, changed (into new trees) by `spec.merge` and `spec.interpolate`, read by
+`spec.shapes`. Places survive merging, so a mistake in a base file names that file. Pure.
 """
 
 from __future__ import annotations

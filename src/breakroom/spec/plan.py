@@ -19,7 +19,8 @@ __all__ = ["plan_digest", "shared_plan", "to_builtins"]
 def shared_plan(drill: Drill, contender: Contender, seed: int, image_digest: str) -> dict[str, Any]:
     """Everything that a comparison holds fixed. Two contenders were treated alike if their shared plans are equal.
 
-    The way of deploying (restart, replicas, healthcheck, update settings, operator) is what is compared, so it is not here.
+    The way of deploying (restart, replicas, healthcheck, update settings, operator) is what is compared, so it is
+    not here.
 
     Args:
         drill: the resolved drill.

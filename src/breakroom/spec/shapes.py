@@ -1,10 +1,12 @@
 """What a value in a file may look like: one description that both reads it and publishes it as JSON Schema.
 
-The shapes here are combined into the service's (`spec.compose_shapes`) and the drill's (`spec.drill_shapes`). Reading never stops at
-a mistake: it is noted with its place, and `INVALID` stands for the value, so that one file gives all of its mistakes. Pure.
+The shapes here are combined into the service's (`spec.compose_shapes`) and the drill's (`spec.drill_shapes`).
+Reading never stops at a mistake: it is noted with its place, and `INVALID` stands for the value, so that one
+file gives all of its mistakes. Pure.
 
-Why not pydantic: a union of forms (a port is a number, a text or a mapping) gave one error for each form, and places had to be
-looked up afterwards through merged documents. A shape knows its node, so there is one error, at its place.
+Why not pydantic: a union of forms (a port is a number, a text or a mapping) gave one error for each form, and
+places had to be looked up afterwards through merged documents. A shape knows its node, so there is one error,
+at its place.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ Schema = dict[str, Any]
 INVALID: Final[Any] = object()
 """Returned for a value whose mistake has been noted."""
 
+_MOST = 2**60
+"""More than any duration, size or rate can mean; what is larger does not fit where these numbers go."""
 VARIABLE: Schema = {
     "type": "string",
     "pattern": r"\$",
@@ -71,8 +75,13 @@ def example_of(path: str, value: str) -> str:
 
 
 def _wrong(node: Node, path: str, problems: Problems, wanted: str, example: str, cause: str = "") -> Any:
-    problems.add(node.place, path, f"this must be {wanted}, but it is {describe(node)}", cause=cause,
-                 correct=example_of(path, example))  # fmt: skip
+    problems.add(
+        node.place,
+        path,
+        f"this must be {wanted}, but it is {describe(node)}",
+        cause=cause,
+        correct=example_of(path, example),
+    )
     return INVALID
 
 
@@ -131,9 +140,13 @@ class Integer(Shape):
         if isinstance(value, bool) or not isinstance(value, int):
             return _wrong(node, path, problems, "a whole number", self.example)
         if not self.low <= value <= self.high:
-            problems.add(node.place, path, f"{value} is outside of {self.low} to {self.high}",
-                         cause="too small" if value < self.low else "too large",
-                         correct=example_of(path, self.example))  # fmt: skip
+            problems.add(
+                node.place,
+                path,
+                f"{value} is outside of {self.low} to {self.high}",
+                cause="too small" if value < self.low else "too large",
+                correct=example_of(path, self.example),
+            )
             return INVALID
         return value
 
@@ -167,7 +180,10 @@ class Boolean(Shape):
 
 @dataclass(frozen=True, slots=True)
 class Quantity(Shape):
-    """A duration, size, rate, … read by one of `spec.units`. `low` is in the parsed unit, `low_text` as people write it."""
+    """A duration, size, rate, … read by one of `spec.units`.
+
+    `low` is the least allowed, in the parsed unit; `low_text` is the same as people write it.
+    """
 
     parse: Callable[[object], Any]
     unit_schema: Mapping[str, Any]
@@ -181,13 +197,19 @@ class Quantity(Shape):
             return _wrong(node, path, problems, f"a value such as {self.example}", self.example)
         try:
             value = self.parse(node.value)
+            if value > _MOST:
+                raise OverflowError(value)
         except (UnitError, OverflowError) as error:
             self._note(error, node, path, problems)
             return INVALID
         if self.low is not None and value < self.low:
-            problems.add(node.place, path, f"{node.text} is too short; the least is {self.low_text}",
-                         cause="0 does not mean `without limit` here" if not value else "",
-                         correct=example_of(path, self.example))  # fmt: skip
+            problems.add(
+                node.place,
+                path,
+                f"{node.text} is too short; the least is {self.low_text}",
+                cause="0 does not mean `without limit` here" if not value else "",
+                correct=example_of(path, self.example),
+            )
             return INVALID
         return value
 
@@ -202,8 +224,13 @@ class Quantity(Shape):
         number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
         cause = "a number without its unit" if number and error.kind == "duration" else ""
         form = f"{node.text}s" if cause else self.example
-        problems.add(node.place, path, f"{node.text!r} is not a {error.kind}", cause=cause,
-                     correct=f"{example_of(path, form)}   ({error.expected})")  # fmt: skip
+        problems.add(
+            node.place,
+            path,
+            f"{node.text!r} is not a {error.kind}",
+            cause=cause,
+            correct=f"{example_of(path, form)}   ({error.expected})",
+        )
 
     def schema(self, *, variables: bool) -> Schema:
         """The unit's own schema."""
@@ -228,8 +255,13 @@ class Choice(Shape):
             return _wrong(node, path, problems, f"one of {', '.join(self.words)}", self.words[0])
         near = nearest(node.text, self.words)
         cause = self.hints.get(node.text, "") or (f"`{near}` was meant" if near else "")
-        problems.add(node.place, path, f"{node.text!r} is not one of {', '.join(self.words)}", cause=cause,
-                     correct=example_of(path, near or self.words[0]))  # fmt: skip
+        problems.add(
+            node.place,
+            path,
+            f"{node.text!r} is not one of {', '.join(self.words)}",
+            cause=cause,
+            correct=example_of(path, near or self.words[0]),
+        )
         return INVALID
 
     def schema(self, *, variables: bool) -> Schema:
@@ -307,9 +339,9 @@ class Field:
 class Fields(Shape):
     """A mapping with known keys.
 
-    `explain` is asked about a key that is not here: it returns (what, cause, correct), or None for an ordinary unknown key;
-    an empty `what` accepts the key without effect. `accepted` lists such keys with what the schema says of them.
-    `extra` keys starting with `x-` are Compose's own extension and always accepted where `extensions` is set.
+    `explain` is asked about a key that is not here: it returns (what, cause, correct), or None for an ordinary
+    unknown key. `accepted` are keys without effect, with what the schema says of them. Where `extensions` is set, keys
+    that begin with `x-` are accepted (Compose's extensions).
     """
 
     noun: str
@@ -332,17 +364,26 @@ class Fields(Shape):
                 self._unknown(key, entry.key_place, here, problems)
             elif is_null(entry.node):
                 if not known.null_ok:
-                    problems.add(entry.key_place, here, f"`{key}` has no value",
-                                 cause="the value was forgotten, or what follows is not indented below it",
-                                 correct=example_of(here, _example(known.shape)))  # fmt: skip
+                    problems.add(
+                        entry.key_place,
+                        here,
+                        f"`{key}` has no value",
+                        cause="the value was forgotten, or what follows is not indented below it",
+                        correct=example_of(here, _example(known.shape)),
+                    )
             else:
                 value = known.shape.read(entry.node, here, problems)
                 if value is not INVALID:
                     values[key] = value
         for key, known in self.fields.items():
             if known.required and key not in node.entries:
-                problems.add(node.place, path, f"`{key}` is missing in {self.noun}", cause="it was forgotten",
-                             correct=example_of(key, _example(known.shape)))  # fmt: skip
+                problems.add(
+                    node.place,
+                    path,
+                    f"`{key}` is missing in {self.noun}",
+                    cause="it was forgotten",
+                    correct=example_of(key, _example(known.shape)),
+                )
         return values
 
     def _unknown(self, key: str, place: Any, path: str, problems: Problems) -> None:
@@ -354,10 +395,15 @@ class Fields(Shape):
             problems.add(place, path, what, cause=cause, correct=correct)
             return
         near = nearest(key, self.fields)
-        problems.add(place, path, f"unknown key `{key}` in {self.noun}",
-                     cause=f"`{near}` was meant" if near else "a key of something else, or on the wrong level",
-                     correct=example_of(near, _example(self.fields[near].shape)) if near
-                     else f"the keys here are {', '.join(self.fields)}")  # fmt: skip
+        problems.add(
+            place,
+            path,
+            f"unknown key `{key}` in {self.noun}",
+            cause=f"`{near}` was meant" if near else "a key of something else, or on the wrong level",
+            correct=example_of(near, _example(self.fields[near].shape))
+            if near
+            else f"the keys here are {', '.join(self.fields)}",
+        )
 
     def schema(self, *, variables: bool) -> Schema:
         """An object that allows no other keys."""

@@ -1,12 +1,13 @@
 """Text → YAML tree with places, or problems. Never an exception, whatever the file holds.
 
-Called by the loader and by the Compose reader for every file. Uses ruamel.yaml's composer (YAML 1.2) and none of its
-constructors: no tag can make an object. The only module that knows ruamel.
+Called by the loader and by the Compose reader for every file. Uses ruamel.yaml's composer (YAML 1.2) and none
+of its constructors: no tag can make an object. The only module that knows ruamel.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -24,50 +25,103 @@ __all__ = ["LARGEST_FILE", "parse_yaml", "read_text"]
 
 LARGEST_FILE = 1 << 20
 """Bytes. A drill is a page of text; anything larger is another kind of file."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_VALUES = 50_000
 _DEEPEST = 60
-_CORE_TAGS = frozenset(f"tag:yaml.org,2002:{t}" for t in (
-    "str", "int", "float", "bool", "null", "map", "seq", "timestamp", "merge", "value",
-))  # fmt: skip  # one line reads as one set
+_CORE_TAGS = frozenset(
+    f"tag:yaml.org,2002:{t}"
+    for t in (
+        "str",
+        "int",
+        "float",
+        "bool",
+        "null",
+        "map",
+        "seq",
+        "timestamp",
+        "merge",
+        "value",
+    )
+)
 
 # What the scanner says → (likely cause, correct form).
 _CAUSES = (
     ("'\\t'", "YAML allows no tab for indentation", "indent with spaces, two for each level"),
-    ("mapping values are not allowed", "a second `: ` on the line, or wrong indentation",
-     'quote a text that contains ": ", like title: "kill: one replica"'),
-    ("expected <block end>", "this line's indentation matches no line above it",
-     "give the keys of one mapping the same indentation"),
-    ("could not find expected ':'", "a key without its colon, or a line that lost its indentation", "key: value"),
-    ("found another document", "a line `---` begins a second document", "one drill in a file: remove the `---`"),
-    ("undefined alias", "`*name` refers to an anchor `&name` that is not above it",
-     "define the anchor first, or quote the text if it is not an alias"),
+    (
+        "mapping values are not allowed",
+        "a second `: ` on the line, or wrong indentation",
+        'quote a text that contains ": ", like title: "kill: one replica"',
+    ),
+    (
+        "expected <block end>",
+        "this line's indentation matches no line above it",
+        "give the keys of one mapping the same indentation",
+    ),
+    (
+        "could not find expected ':'",
+        "a key without its colon, or a line that lost its indentation",
+        "key: value",
+    ),
+    (
+        "found another document",
+        "a line `---` begins a second document",
+        "one drill in a file: remove the `---`",
+    ),
+    (
+        "undefined alias",
+        "`*name` refers to an anchor `&name` that is not above it",
+        "define the anchor first, or quote the text if it is not an alias",
+    ),
     ("end of stream", "a quote was opened and not closed", 'title: "one replica"'),
-    ("expected ',' or", "a bracket or brace was opened and not closed, or a comma is missing", "[a, b] or {a: 1, b: 2}"),
-    ("cannot start any token", "a text that begins with a character that means something to YAML", "quote the text"),
-)  # fmt: skip  # a table
+    (
+        "expected ',' or",
+        "a bracket or brace was opened and not closed, or a comma is missing",
+        "[a, b] or {a: 1, b: 2}",
+    ),
+    (
+        "cannot start any token",
+        "a text that begins with a character that means something to YAML",
+        "quote the text",
+    ),
+)
 
 
 def read_text(path: Path, place: Place, problems: Problems) -> str | None:
-    """Read a file as UTF-8; what stands in the way becomes a problem. `place` is where the file was named, or itself."""
+    """Read a file as UTF-8; what stands in the way becomes a problem at `place`, where the file was named."""
     shown = str(path)
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            problems.add(place, "", f"{shown} is a directory", cause="the file's name is missing",
-                         correct=str(path / "my-drill.yaml"))  # fmt: skip
+            problems.add(
+                place,
+                "",
+                f"{shown} is a directory",
+                cause="the file's name is missing",
+                correct=str(path / "my-drill.yaml"),
+            )
             return None
         if not stat.S_ISREG(mode):
             problems.add(place, "", f"{shown} is not a regular file", correct="name a YAML file")
             return None
         if path.stat().st_size > LARGEST_FILE:
-            problems.add(place, "", f"{shown} is larger than {LARGEST_FILE >> 20} MiB",
-                         cause="this is not a drill or Compose file", correct="name a YAML file")  # fmt: skip
+            problems.add(
+                place,
+                "",
+                f"{shown} is larger than {LARGEST_FILE >> 20} MiB",
+                cause="this is not a drill or Compose file",
+                correct="name a YAML file",
+            )
             return None
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        problems.add(place, "", f"{shown} cannot be read: {reason}", cause="the name or the permissions are wrong",
-                     correct="name a YAML file that you may read")  # fmt: skip
+        problems.add(
+            place,
+            "",
+            f"{shown} cannot be read: {reason}",
+            cause="the name or the permissions are wrong",
+            correct="name a YAML file that you may read",
+        )
         return None
     return _decode(data, shown, problems)
 
@@ -77,16 +131,21 @@ def _decode(data: bytes, shown: str, problems: Problems) -> str | None:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        problems.add(Place(shown, line), "", f"byte {data[error.start]:#04x} is not UTF-8",
-                     cause="the file was saved in another encoding", correct="save the file as UTF-8")  # fmt: skip
+        problems.add(
+            Place(shown, line),
+            "",
+            f"byte {data[error.start]:#04x} is not UTF-8",
+            cause="the file was saved in another encoding",
+            correct="save the file as UTF-8",
+        )
         return None
 
 
 def parse_yaml(text: str, file: str, problems: Problems) -> Node | None:
     """Read one YAML document.
 
-    Anchors, aliases and merge keys (`<<`) are resolved. Duplicate keys, tags, aliases that expand without bound and keys that are not text
-    become problems. Returns None if there is no usable document.
+    Anchors, aliases and merge keys (`<<`) are resolved. Duplicate keys, tags, aliases that expand without bound and
+    keys that are not text become problems. Returns None if there is no usable document.
     """
     try:
         root = YAML(typ="safe", pure=True).compose(text)
@@ -95,20 +154,35 @@ def parse_yaml(text: str, file: str, problems: Problems) -> Node | None:
         _explain(error, file, problems)
         return None
     if root is None:
-        problems.add(Place(file, 1), "", "the file is empty", cause="it was not saved, or all of it is comments",
-                     correct="extends: kill")  # fmt: skip
+        problems.add(
+            Place(file, 1),
+            "",
+            "the file is empty",
+            cause="it was not saved, or all of it is comments",
+            correct="extends: kill",
+        )
         return None
     return _Converter(file, problems).start(root)
 
 
 def _explain(error: Exception, file: str, problems: Problems) -> None:
     if isinstance(error, RecursionError):
-        problems.add(Place(file, 1), "", "the file is nested too deeply",
-                     cause="brackets or braces were opened and never closed", correct="[a, b] or {a: 1, b: 2}")  # fmt: skip
+        problems.add(
+            Place(file, 1),
+            "",
+            "the file is nested too deeply",
+            cause="brackets or braces were opened and never closed",
+            correct="[a, b] or {a: 1, b: 2}",
+        )
         return
     if isinstance(error, ReaderError):
-        problems.add(Place(file, 1), "", f"the file holds a control character (U+{_code(error):04X})",
-                     cause="this is not a text file", correct="name a YAML file")  # fmt: skip
+        problems.add(
+            Place(file, 1),
+            "",
+            f"the file holds a control character (U+{_code(error):04X})",
+            cause="this is not a text file",
+            correct="name a YAML file",
+        )
         return
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     place = Place(file, mark.line + 1, mark.column + 1) if mark is not None else Place(file, 1)
@@ -117,11 +191,8 @@ def _explain(error: Exception, file: str, problems: Problems) -> None:
     )
     said = said.splitlines()[0]
     context = getattr(error, "context", None)
-    for needle, cause, correct in _CAUSES:
-        if needle in said:
-            break
-    else:
-        cause, correct = "a quote, colon, bracket or space is missing or too many", "key: value"
+    unknown = ("a quote, colon, bracket or space is missing or too many", "key: value")
+    cause, correct = next(((why, form) for needle, why, form in _CAUSES if needle in said), unknown)
     full = f"{said} {context}" if context else said
     problems.add(place, "", f"this is not YAML: {full}", cause=cause, correct=correct)
 
@@ -159,20 +230,32 @@ class _Converter:
         if self._count > _MOST_VALUES:
             if not self._overflow:
                 self._overflow = True
-                self._add(place, f"the file expands to more than {_MOST_VALUES:,} values",
-                          cause="aliases (`*name`) that contain aliases multiply", correct="write the values out")  # fmt: skip
+                self._add(
+                    place,
+                    f"the file expands to more than {_MOST_VALUES:,} values",
+                    cause="aliases (`*name`) that contain aliases multiply",
+                    correct="write the values out",
+                )
             return nothing
         self._check_tag(node, place)
         if isinstance(node, YamlScalar):
             return self._scalar(node, place, key_place)
         if len(self._open) >= _DEEPEST:
             self._overflow = True
-            self._add(place, f"the file is nested more than {_DEEPEST} levels deep",
-                      cause="brackets or braces were opened and not closed", correct="a few levels are enough")  # fmt: skip
+            self._add(
+                place,
+                f"the file is nested more than {_DEEPEST} levels deep",
+                cause="brackets or braces were opened and not closed",
+                correct="a few levels are enough",
+            )
             return nothing
         if id(node) in self._open:
-            self._add(place, "an anchor contains itself", cause="an alias (`*name`) inside its own `&name`",
-                      correct="move the alias out of the anchor's value")  # fmt: skip
+            self._add(
+                place,
+                "an anchor contains itself",
+                cause="an alias (`*name`) inside its own `&name`",
+                correct="move the alias out of the anchor's value",
+            )
             return nothing
         self._open.add(id(node))
         try:
@@ -185,17 +268,32 @@ class _Converter:
     def _check_tag(self, node: Any, place: Place) -> None:
         tag = str(node.tag)
         if tag not in _CORE_TAGS:
-            hint = "Compose's !reset and !override are not read here; use null to remove a key" \
-                if tag in {"!reset", "!override"} else "a text that begins with `!` must be quoted"  # fmt: skip
+            hint = (
+                "Compose's !reset and !override are not read here; use null to remove a key"
+                if tag in {"!reset", "!override"}
+                else "a text that begins with `!` must be quoted"
+            )
             self._add(place, f"the tag {tag} is not supported", cause=hint, correct="leave the tag out")
 
-    @staticmethod
-    def _scalar(node: YamlScalar, place: Place, key_place: Place | None) -> ScalarNode:
+    def _scalar(self, node: YamlScalar, place: Place, key_place: Place | None) -> ScalarNode:
         plain = node.style is None
-        text = str(node.value)
+        text = self._text(node, place)
         value = resolve_plain(text) if plain and not str(node.tag).endswith(":str") else text
         # The mark of a missing value stands at the next token, often a line below: its key says more.
         return ScalarNode(value, text, plain, key_place if value is None and key_place else place)
+
+    def _text(self, node: YamlScalar, place: Place) -> str:
+        r"""The scalar's text. A `\0` or a lone surrogate (from an escape) could be given to no process and no file."""
+        text = str(node.value)
+        if "\0" not in text and not _SURROGATE.search(text):
+            return text
+        self._add(
+            place,
+            "the text holds a character that no file or command can hold",
+            cause="an escape such as \\0",
+            correct="leave it out",
+        )
+        return _SURROGATE.sub("", text.replace("\0", ""))
 
     def _mapping(self, node: MappingNode, place: Place) -> MapNode:
         own: dict[str, Entry] = {}
@@ -203,17 +301,24 @@ class _Converter:
         for key, value in node.value:
             key_place = self._place(key)
             if not isinstance(key, YamlScalar):
-                self._add(key_place, "a key must be a single word", correct="key: value",
-                          cause="a value in brackets or braces where a key belongs, or a missing quote")  # fmt: skip
+                self._add(
+                    key_place,
+                    "a key must be a single word",
+                    correct="key: value",
+                    cause="a value in brackets or braces where a key belongs, or a missing quote",
+                )
                 continue
             if str(key.tag) == "tag:yaml.org,2002:merge":
                 self._merge_key(self._node(value, key_place), merged)
                 continue
-            name = str(key.value)
+            name = self._text(key, key_place)
             if name in own:
-                self._add(key_place, f"the key `{name}` is here twice; the first is on line {own[name].key_place.line}",
-                          cause="a block was copied, or two blocks were meant to be one",
-                          correct=f"keep one `{name}:`")  # fmt: skip
+                self._add(
+                    key_place,
+                    f"the key `{name}` is here twice; the first is on line {own[name].key_place.line}",
+                    cause="a block was copied, or two blocks were meant to be one",
+                    correct=f"keep one `{name}:`",
+                )
                 continue
             own[name] = Entry(key_place, self._node(value, key_place))
         with contextlib.suppress(KeyError):
@@ -224,8 +329,12 @@ class _Converter:
         """YAML 1.1's merge key: the mapping's own keys win, then earlier mappings of a list."""
         for part in node.items if isinstance(node, SeqNode) else (node,):
             if not isinstance(part, MapNode):
-                self._add(part.place, "`<<` needs a mapping", cause="the alias names a value that is not a mapping",
-                          correct="<<: *name")  # fmt: skip
+                self._add(
+                    part.place,
+                    "`<<` needs a mapping",
+                    cause="the alias names a value that is not a mapping",
+                    correct="<<: *name",
+                )
                 continue
             for name, entry in part.entries.items():
                 merged.setdefault(name, entry)
