@@ -28,7 +28,7 @@ class ProcessDeployment:
     """Real child processes as tasks; their exits are reported when the kernel says so."""
 
     emit: Callable[[Record], None]
-    endpoint: Endpoint = Endpoint(host="127.0.0.1", port=1)
+    endpoint: Endpoint = field(default_factory=lambda: Endpoint(host="127.0.0.1", port=1))
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     watchers: list[asyncio.Task[None]] = field(default_factory=list)
 
