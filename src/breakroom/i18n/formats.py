@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["UNKNOWN", "count", "duration", "number", "rate", "ratio", "size"]
 
-UNKNOWN = "–"
+UNKNOWN = "–"  # noqa: RUF001  # a dash in print is longer than a hyphen
 
 _UNITS = {
     "en": {"ms": " ms", "s": " s", "min": " min", "h": " h", "per_s": "/s"},
@@ -21,17 +21,17 @@ def duration(seconds: float | None, lang: str) -> str:
     if seconds is None:
         return UNKNOWN
     if seconds < 0:
-        return "−" + duration(-seconds, lang)
+        return "−" + duration(-seconds, lang)  # noqa: RUF001  # the minus sign, which lines up with digits
     unit = _UNITS[lang]
     ms = seconds * 1e3
     if seconds == 0:
         return f"0{unit['s']}"
-    if ms < 9.95:  # noqa: PLR2004  # from here on one decimal would be more than was measured
+    if ms < 9.95:
         return f"{ms:.1f}{unit['ms']}"
-    if ms < 999.5:  # noqa: PLR2004  # rounds to 1000 ms, which reads worse than 1.00 s
+    if ms < 999.5:
         return f"{ms:.0f}{unit['ms']}"
-    if seconds < 119.95:  # noqa: PLR2004  # two minutes: from there people count in minutes
-        return f"{seconds:.{2 if seconds < 9.995 else 1}f}{unit['s']}"  # noqa: PLR2004  # three digits either way
+    if seconds < 119.95:
+        return f"{seconds:.{2 if seconds < 9.995 else 1}f}{unit['s']}"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -50,7 +50,7 @@ def ratio(value: float | None) -> str:
         text = f"{percent:.{digits}f}"
         if float(text) not in {0.0, 100.0}:
             return f"{text}%"
-    return ">99.9999%" if 50 < percent < 100 else "<0.0001%"  # noqa: PLR2004  # which end it is near to
+    return ">99.9999%" if 50 < percent < 100 else "<0.0001%"
 
 
 def count(value: float | None) -> str:
@@ -64,7 +64,7 @@ def rate(per_second: float | None, lang: str) -> str:
     """Print events per second: `812/s`; in Korean `812/초`."""
     if per_second is None:
         return UNKNOWN
-    digits = 0 if abs(per_second) >= 100 else 1  # noqa: PLR2004  # three digits are what such a rate deserves
+    digits = 0 if abs(per_second) >= 100 else 1
     return f"{per_second:,.{digits}f}{_UNITS[lang]['per_s']}"
 
 
@@ -81,7 +81,7 @@ def size(value: float | None) -> str:
         return UNKNOWN
     scaled = float(value)
     for unit in ("B", "KiB", "MiB"):
-        if abs(scaled) < 1024:  # noqa: PLR2004  # binary units
+        if abs(scaled) < 1024:
             return f"{scaled:.0f} {unit}" if unit == "B" else f"{scaled:.1f} {unit}"
         scaled /= 1024
     return f"{scaled:.1f} GiB"

@@ -3,6 +3,6 @@
 Reads findings (`analysis.results`, `analysis.series`); computes no number of its own that a finding could hold.
 """
 
-from breakroom.report.write import ReportError, ReportPaths, update_latest, write_report, write_results
+from breakroom.report.write import ReportPaths, update_latest, write_report, write_results
 
-__all__ = ["ReportError", "ReportPaths", "update_latest", "write_report", "write_results"]
+__all__ = ["ReportPaths", "update_latest", "write_report", "write_results"]

@@ -42,24 +42,24 @@ def _sentence(best: ContenderResults, worst: ContenderResults, t: Translator) ->
     }
     if best is worst:
         return t.say(
-            "With {best}, the service was down for {best_outage:duration} and {best_failed:count} "
+            "With “{best}”, the service was down for {best_outage:duration} and {best_failed:count} "
             "{best_failed:plural:request|requests} failed.",
             **values,
         )
     if not values["worst_outage"]:
         return t.say(
-            "No way of deploying lost the service altogether: with {best} {best_failed:count} "
-            "{best_failed:plural:request|requests} failed, with {worst} {worst_failed:count}.",
+            "No way of deploying lost the service altogether: with “{best}” {best_failed:count} "
+            "{best_failed:plural:request|requests} failed, with “{worst}” {worst_failed:count}.",
             **values,
         )
     if not values["best_outage"]:
         return t.say(
-            "With {best}, users had no outage ({best_failed:count} failed {best_failed:plural:request|requests}); "
-            "with {worst}, the service was down for {worst_outage:duration}.",
+            "With “{best}”, users had no outage ({best_failed:count} failed {best_failed:plural:request|requests}); "
+            "with “{worst}”, the service was down for {worst_outage:duration}.",
             **values,
         )
     return t.say(
-        "With {best}, the service was down for {best_outage:duration}; with {worst}, for {worst_outage:duration}.",
+        "With “{best}”, the service was down for {best_outage:duration}; with “{worst}”, for {worst_outage:duration}.",
         **values,
     )
 

@@ -117,7 +117,7 @@ def _best(metric: str, spreads: Sequence[Spread | None]) -> frozenset[int]:
     """Which contenders are best: none where all are equal within the measurement's resolution or one is unknown."""
     medians = [spread.median if spread else None for spread in spreads]
     known = [value for value in medians if value is not None]
-    if len(known) < len(medians) or len(known) < 2:  # noqa: PLR2004  # a best needs another to be better than
+    if len(known) < len(medians) or len(known) < 2:
         return frozenset()
     resolution = max((spread.resolution or 0.0 for spread in spreads if spread), default=0.0)
     top = max(known) if metric in HIGHER_IS_BETTER else min(known)
@@ -128,7 +128,7 @@ def _best(metric: str, spreads: Sequence[Spread | None]) -> frozenset[int]:
 
 def _cell(metric: str, spread: Spread | None, t: Translator, *, best: bool, largest: float) -> Cell:
     if spread is None or spread.median is None:
-        return Cell(t.label("verdict", "unknown"), known=False)
+        return Cell(t.say("not known"), known=False)
     details = _details(metric, spread, t)
     if metric in SHARES:
         share: float | None = min(1.0, max(0.0, spread.median))

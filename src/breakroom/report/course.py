@@ -61,12 +61,9 @@ def _availability(contender: ContenderResults, t: Translator) -> str:
     kept = _median(contender, "capacity_kept")
     outage = _median(contender, "outage")
     if outage is None:
-        return t.label("verdict", "unknown")
+        return t.say("not known")
     mark = _modelled(contender, "outage", t)
-    if outage > 0:
-        text = t.say("down for {outage:duration}", outage=outage) + mark
-    else:
-        text = t.say("no outage")
+    text = t.say("down for {outage:duration}", outage=outage) + mark if outage > 0 else t.say("no outage")
     text += ", " + t.say("availability {availability:ratio}", availability=_median(contender, "availability"))
     if kept is not None:
         text += ", " + t.say("{kept:ratio} of the service kept during the fault", kept=kept)
@@ -87,7 +84,7 @@ def _recovery(contender: ContenderResults, t: Translator) -> str:
 def _burden(contender: ContenderResults, trials: dict[str, TrialResults], t: Translator) -> str:
     acts = _median(contender, "operator_acts")
     if acts is None:
-        return t.label("verdict", "unknown")
+        return t.say("not known")
     if acts == 0:
         return t.say("nothing to do: it recovered by itself")
     time = operator_time(contender, trials)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -119,7 +119,21 @@ def _detail(trial: TrialResults, drill: DrillResults, t: Translator) -> str:
     text = t.label("runs_as", contender.runs_as) if contender else ""
     if len(contender.trials if contender else ()) > 1:
         text += " · " + t.say("repeat {repeat:count}", repeat=trial.repeat)
-    return text
+    return f"{text} · {_cost(trial, t)}"
+
+
+def _cost(trial: TrialResults, t: Translator) -> str:
+    """What this trial's failure cost users, in a few words."""
+    if trial.outage_total_s is None:
+        return t.say("not known")
+    if trial.outage_total_s > 0:
+        return t.say("outage {outage:duration}", outage=trial.outage_total_s)
+    failed = sum(count for outcome, count in trial.outcomes.get("probe", {}).items() if outcome != "ok")
+    return t.say(
+        "no outage, {failed:count} of {all:count} probe requests failed",
+        failed=failed,
+        all=trial.availability.intended,
+    )
 
 
 def _legend(

@@ -70,7 +70,7 @@ def _drill(drill: DrillView, t: Translator, *, alone: bool) -> Iterator[str]:
         yield from ("", escape(drill.description))
     yield ""
     head = ("", *(contender.name for contender in drill.contenders))
-    yield from _table(head, [(row.label, *(_cell(cell, t) for cell in row.cells)) for row in drill.rows])
+    yield from _table(head, [(row.label, *(_cell(cell) for cell in row.cells)) for row in drill.rows])
     if drill.any_modelled:
         yield from ("", f"† {t.say('modelled, not measured: contains the time of the operator model')}")
     yield from (
@@ -107,7 +107,7 @@ def _drill(drill: DrillView, t: Translator, *, alone: bool) -> Iterator[str]:
     yield from ("", course_markdown(drill.course))
 
 
-def _cell(cell: Cell, t: Translator) -> str:
+def _cell(cell: Cell) -> str:
     text = cell.text + (" †" if cell.modelled else "")
     return f"{text} ({', '.join(cell.details)})" if cell.details else text
 

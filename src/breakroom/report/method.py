@@ -171,12 +171,12 @@ def _generators(results: RunResults, t: Translator) -> Table:
 
 
 def _plans(results: RunResults, t: Translator) -> Table:
-    verdicts = {True: t.say("yes"), False: t.say("no"), None: t.label("verdict", "unknown")}
+    verdicts = {True: t.say("yes"), False: t.say("no"), None: t.say("not known")}
     rows = tuple(
         (
             trial.id,
             trial.plan.digest[:16],
-            trial.plan.image_digest[:16] or "–",
+            trial.plan.image_digest[:16] or t.duration(None),
             t.count(trial.plan.arrivals_checked),
             verdicts[trial.plan.arrivals_matched],
             verdicts[trial.fault_proved],
@@ -203,8 +203,8 @@ def _balance(results: RunResults, t: Translator) -> Table:
             ", ".join(f"{task}: {t.count(count)}" for task, count in sorted(trial.balance.per_task.items())),
             f"{trial.balance.largest_to_smallest:.2f}"
             if trial.balance.largest_to_smallest is not None
-            else "–",
-            f"{trial.balance.p_value:.2g}" if trial.balance.p_value is not None else "–",
+            else t.duration(None),
+            f"{trial.balance.p_value:.2g}" if trial.balance.p_value is not None else t.duration(None),
         )
         for trial in results.trials
         if len(trial.balance.per_task) > 1
@@ -226,7 +226,7 @@ def _cost(results: RunResults, t: Translator) -> Table:
         (
             t.label("process", cost.process),
             t.duration(cost.cpu_s),
-            t.ratio(cost.cpu_s / cost.wall_s) if cost.wall_s > 0 else "–",
+            t.ratio(cost.cpu_s / cost.wall_s) if cost.wall_s > 0 else t.duration(None),
             t.size(cost.max_rss_bytes),
         )
         for cost in results.tool_cost

@@ -6,6 +6,7 @@ Called by the command line after a run, when it was interrupted, and by `breakro
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from dataclasses import dataclass
@@ -21,11 +22,7 @@ from breakroom.report.html import render_html
 from breakroom.report.markdown import render_markdown
 from breakroom.report.view import view_of
 
-__all__ = ["ReportError", "ReportPaths", "update_latest", "write_report", "write_results"]
-
-
-class ReportError(Exception):
-    """A report or results file cannot be written; the text says which and why."""
+__all__ = ["ReportPaths", "update_latest", "write_report", "write_results"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ def write_results(run_directory: Path, results: RunResults) -> Path:
     """Write `results.json` and return its path.
 
     Raises:
-        ReportError: the directory is missing or not writable, or the disk is full.
+        OSError: the directory is missing or not writable, or the disk is full; no half file is left.
     """
     data = msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n"
     return _write(run_directory / "results.json", data)
@@ -50,7 +47,7 @@ def write_report(run_directory: Path, results: RunResults, journal: Journal, lan
     """Write `report.md` in `lang` and `report.html`, which holds every language and opens in `lang`.
 
     Raises:
-        ReportError: as `write_results`.
+        OSError: as `write_results`.
     """
     views = {language: view_of(results, translator(language)) for language in LANGUAGES}
     html = render_html(results, _series(results, journal), views, lang)
@@ -65,18 +62,16 @@ def update_latest(run_directory: Path) -> Path:
     """Let the link `latest` beside the run's directory point to it, without a moment in which there is none.
 
     Raises:
-        ReportError: the link cannot be made, or `latest` is something else than a link.
+        OSError: the link cannot be made, or `latest` is something else than a link (`FileExistsError`).
     """
     link = run_directory.parent / "latest"
     if link.exists() and not link.is_symlink():
-        raise ReportError(f"{link} is not a link, so it is left alone; move it away to have `latest` updated")
+        message = "not a link, so it is left alone; move it away to have `latest` updated"
+        raise FileExistsError(errno.EEXIST, message, str(link))
     temporary = link.with_name(f".latest-{os.getpid()}")
-    try:
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(run_directory.name, target_is_directory=True)
-        temporary.replace(link)
-    except OSError as error:
-        raise ReportError(f"cannot update {link}: {error.strerror}") from error
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(run_directory.name, target_is_directory=True)
+    temporary.replace(link)
     return link
 
 
@@ -86,26 +81,22 @@ def _series(results: RunResults, journal: Journal) -> dict[str, TrialSeries]:
     for trial in results.trials:
         try:
             series[trial.id] = trial_series(journal, trial.id)
-        except (
-            KeyError
-        ):  # results of another journal: the tables can be shown, the charts of this trial cannot
-            continue
+        except KeyError:
+            continue  # not in this journal: its tables can be shown, its charts cannot
     return series
 
 
 def _write(path: Path, data: bytes) -> Path:
     """Write beside the target, then rename: a reader sees the old file or the new one."""
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-            temporary = Path(file.name)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+        temporary = Path(file.name)
+        try:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
             temporary.unlink(missing_ok=True)
-        raise ReportError(f"cannot write {path}: {error.strerror}") from error
+            raise
     return path

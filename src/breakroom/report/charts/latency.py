@@ -18,13 +18,14 @@ from breakroom.report.charts.timeline import LINES, Lane, time_range
 __all__ = ["latency"]
 
 PANEL_PX = 92
-TICKS_MS = (0.1, 1, 10, 100, 1_000, 10_000)
+DECADES_MS = (0.1, 1, 10, 100, 1_000, 10_000)
 
 
 def latency(lanes: Sequence[Lane], t: Translator) -> Figure:
     """The figure for these lanes; all share both axes, so that heights compare."""
     x_range = time_range(lanes)
     low, high = _y_range(lanes)
+    ticks = _ticks(low, high)
     stack = Stack(x_range, t.say("seconds after the fault took effect"))
     for lane in lanes:
         stack.title(lane.trial.contender, lane.detail)
@@ -33,8 +34,8 @@ def latency(lanes: Sequence[Lane], t: Translator) -> Figure:
             t.say("latency of successful probe requests"),
             type="log",
             range=[low, high],
-            tickvals=list(TICKS_MS),
-            ticktext=[t.duration(ms / 1e3) for ms in TICKS_MS],
+            tickvals=ticks,
+            ticktext=[t.duration(ms / 1e3) for ms in ticks],
         )
         probe = lane.series.streams.get("probe")
         if probe is not None:
@@ -51,6 +52,13 @@ def latency(lanes: Sequence[Lane], t: Translator) -> Figure:
                 stack.line(panel, rounded(mark.at_s, 6) or 0.0, color=line_color, dash=line_dash)
         stack.end_block()
     return stack.figure()
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round values of the axis in ms: powers of ten, with 2 and 5 between them where few powers are in sight."""
+    steps = (1, 2, 5) if high - low < 1.7 else (1,)
+    values = (decade * step for decade in DECADES_MS for step in steps)
+    return [round(value, 1) for value in values if low <= math.log10(value) <= high]
 
 
 def _line(

@@ -16,7 +16,7 @@ __all__ = ["Stack"]
 TITLE_PX = 22
 LABEL_PX = 17
 MARGIN_TOP = 6
-MARGIN_BOTTOM = 46
+MARGIN_BOTTOM = 20
 WIDTH_PX = 820
 """Width for which the labels are laid out; narrower pages scroll the chart."""
 

@@ -21,7 +21,7 @@ PATTERNS = ("", "/", "\\", "x", ".", "", "-")
 
 
 def segments(contender: ContenderResults) -> dict[str, tuple[float, float]]:
-    """phase → (start, length) in seconds; phases in the order in which they happened, unknown ones left out."""
+    """Start and length of each phase in seconds; phases in the order in which they happened, unknown ones left out."""
     moments = []
     for order, phase in enumerate(SEGMENTS):
         spread = contender.phases.get(phase)
@@ -54,7 +54,7 @@ def recovery(drill: DrillResults, t: Translator) -> Figure:
         "hovermode": "closest",
         "margin": {"l": 132, "r": 16, "t": 8, "b": 46},
         "xaxis": axis(
-            range=[0, rounded(longest * 1.16)],
+            range=[0, rounded(longest * 1.2)],
             title={
                 "text": t.say("seconds after the fault took effect"),
                 "font": {"size": 12, "color": "var(--muted)"},
@@ -68,7 +68,10 @@ def recovery(drill: DrillResults, t: Translator) -> Figure:
             fixedrange=True,
             tickfont={"size": 13, "color": "var(--text)"},
         ),
-        "annotations": [_total(index, total, t) for index, total in enumerate(totals)],
+        "annotations": [
+            _total(index, total, _modelled(contender), t)
+            for index, (total, contender) in enumerate(zip(totals, drill.contenders, strict=True))
+        ],
     }
     return {"data": traces, "layout": layout}
 
@@ -101,12 +104,17 @@ def _trace(
     }
 
 
-def _total(row: int, total: float | None, t: Translator) -> dict[str, Any]:
-    text = t.duration(total) if total is not None else t.label("verdict", "unknown")
+def _modelled(contender: ContenderResults) -> bool:
+    spread = contender.metrics.get("time_to_full_capacity")
+    return spread is not None and spread.modelled
+
+
+def _total(row: int, total: float | None, modelled: bool, t: Translator) -> dict[str, Any]:
+    text = t.duration(total) if total is not None else t.say("not known")
     return {
         "x": rounded(total or 0.0),
         "y": row,
-        "text": f"<b>{plain(text)}</b>",
+        "text": f"<b>{plain(text)}</b>{plain(t.gettext(' (modelled)')) if modelled else ''}",
         "xanchor": "left",
         "xshift": 6,
         "showarrow": False,

@@ -122,7 +122,7 @@ def _outcomes(stack: Stack, series: TrialSeries, t: Translator) -> str:
         t.say("users: share of probe requests by outcome"),
         range=[0, 100],
         tickvals=[0, 50, 100],
-        ticksuffix="%",
+        ticktext=["0%", "50%", "100%"],
     )
     probe = series.streams.get("probe")
     if probe is None:
@@ -205,7 +205,11 @@ def _goodput(stack: Stack, lane: Lane, peak: float, t: Translator) -> str:
 
 def _versions(stack: Stack, series: TrialSeries, t: Translator) -> str:
     panel = stack.panel(
-        GOODPUT_PX, t.say("versions that answered"), range=[0, 100], tickvals=[0, 100], ticksuffix="%"
+        GOODPUT_PX,
+        t.say("versions that answered"),
+        range=[0, 100],
+        tickvals=[0, 100],
+        ticktext=["0%", "100%"],
     )
     totals = [sum(counts) for counts in zip(*series.versions.values(), strict=True)]
     for number, (version, counts) in enumerate(series.versions.items()):
@@ -250,7 +254,7 @@ def _band_trace(
 ) -> dict[str, Any]:
     texts = [
         f"{plain(band.task)}: {plain(t.label('state', band.state))}<br>"
-        f"{t.duration(band.from_s)} – {t.duration(band.to_s)}"
+        f"{t.duration(band.from_s)} … {t.duration(band.to_s)}"
         for band in bands
     ]
     return {
