@@ -40,6 +40,7 @@ from breakroom.analysis.results import (
     TrialResults,
 )
 from breakroom.journal.samples import Outcome
+from breakroom.spec.plan import plan_digest
 
 __all__ = ["analyse_trial"]
 
@@ -223,7 +224,7 @@ def _plan(facts: TrialFacts, streams: dict[str, StreamData]) -> tuple[PlanProof,
         if match is False and mismatch is None:
             mismatch = reason("unknown.plan-mismatch", stream=name, checked=number)
     proof = PlanProof(
-        digest=facts.started.plan_digest,
+        digest=plan_digest(facts.started.shared_plan),
         arrivals_checked=checked,
         arrivals_matched=all(matched) if matched else None,
         image_digest=str(facts.started.shared_plan.get("image_digest") or ""),
