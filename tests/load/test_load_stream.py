@@ -1,0 +1,537 @@
+"""Streams against a server that knows the truth: exact counts, every outcome, deaths, and no coordinated omission."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from breakroom.journal.records import Problem, StreamClosed, StreamOpened, ToolCost
+from breakroom.journal.samples import NOT_REACHED, SAMPLE_SIZE, Outcome, read_names, read_samples
+from breakroom.load.messages import Go, Plan, encode
+from breakroom.load.stream import TargetError
+from breakroom.spec.arrivals import planned_offsets
+from breakroom.spec.drill import LoadSpec, ProbeSpec, Stage
+
+SECOND = 1_000_000_000
+MS = 1_000_000
+
+
+async def eventually(condition: Callable[[], bool], within: float = 20.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def raw(text: bytes, *, close: bool = True) -> Any:
+    """A handler that writes these bytes."""
+
+    async def handler(_r: asyncio.StreamReader, writer: asyncio.StreamWriter, _q: bytes) -> bool:
+        writer.write(text)
+        await writer.drain()
+        return not close
+
+    return handler
+
+
+def reset_after(text: bytes) -> Any:
+    """A handler that writes these bytes and then resets the connection."""
+
+    async def handler(_r: asyncio.StreamReader, writer: asyncio.StreamWriter, _q: bytes) -> bool:
+        writer.write(text)
+        await writer.drain()
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        return False
+
+    return handler
+
+
+async def hang(_r: asyncio.StreamReader, _w: asyncio.StreamWriter, _q: bytes) -> bool:
+    await asyncio.Event().wait()
+    return False
+
+
+# --- counts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_closed_load_sends_exactly_its_requests(
+    truth: Any, streams: Any, outcomes: Any, workers: int
+) -> None:
+    samples = streams.run(LoadSpec(requests=500, concurrency=7, workers=workers), truth.url)
+    assert outcomes(samples) == {"OK": 500}
+    assert len(truth.requests) == truth.connections == 500
+    closed = streams.last(StreamClosed)
+    assert (closed.intended, closed.sent, closed.completed) == (500, 500, 500)
+    costs = [record for record in streams.records if isinstance(record, ToolCost)]
+    assert len(costs) == workers
+    assert all(cost.max_rss_bytes > 1 << 20 and cost.wall_ns > 0 for cost in costs)
+
+
+def test_kept_alive_connections_are_used_again(truth: Any, streams: Any, outcomes: Any) -> None:
+    samples = streams.run(LoadSpec(requests=300, concurrency=5, keep_alive=True), truth.url)
+    assert outcomes(samples) == {"OK": 300}
+    assert len(truth.requests) == 300
+    assert truth.connections == np.count_nonzero(samples["flags"] == 0) <= 5
+
+
+def test_a_closed_load_never_has_more_outstanding_than_its_concurrency(truth: Any, streams: Any) -> None:
+    now, most = 0, 0
+
+    async def slow(_r: asyncio.StreamReader, writer: asyncio.StreamWriter, _q: bytes) -> bool:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.002)
+        now -= 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        return False
+
+    truth.handler = slow
+    streams.run(LoadSpec(requests=120, concurrency=6), truth.url)
+    assert most == 6
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("arrivals", ["constant", "poisson"])
+def test_an_open_load_sends_each_planned_arrival_once(
+    truth: Any, streams: Any, outcomes: Any, workers: int, arrivals: Any
+) -> None:
+    stages = (Stage(rate=200.0, duration=300 * MS), Stage(rate=600.0, duration=300 * MS))
+    spec = LoadSpec(model="open", stages=stages, arrivals=arrivals, workers=workers)
+    samples = streams.run(spec, truth.url)
+    opened = streams.last(StreamOpened)
+    assert sorted(samples["intended"] - opened.t0) == list(planned_offsets(spec, 1))
+    assert outcomes(samples) == {"OK": len(samples)}
+    assert len(truth.requests) == len(samples)
+
+
+def test_stopping_in_mid_run_leaves_one_sample_for_each_arrival_that_was_due(
+    truth: Any, streams: Any
+) -> None:
+    async def slow(_r: asyncio.StreamReader, writer: asyncio.StreamWriter, _q: bytes) -> bool:
+        await asyncio.sleep(0.2)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        return False
+
+    truth.handler = slow
+    spec = ProbeSpec(rate=300.0)
+
+    async def run() -> None:
+        stream = await streams.open(spec, truth.url, name="probe")
+        await eventually(lambda: len(truth.requests) >= 30)
+        closed = await stream.stop()
+        again = await stream.stop()
+        samples = streams.samples(stream)
+        offsets = sorted(samples["intended"] - stream.t0)
+        assert offsets == list(islice(planned_offsets(spec, 1), len(offsets)))
+        assert closed is again
+        assert closed.intended == closed.completed == len(samples) == len(truth.requests)
+        assert (samples["outcome"] == Outcome.OK).all()
+
+    asyncio.run(run())
+
+
+def test_the_names_of_task_and_version_are_in_the_samples(truth: Any, streams: Any) -> None:
+    samples = streams.run(LoadSpec(requests=3, concurrency=1), truth.url)
+    names = read_names(streams.directory / streams.last(StreamOpened).files[0])
+    assert [names[number] for number in samples["task"]] == ["web.1"] * 3
+    assert [names[number] for number in samples["version"]] == ["v1"] * 3
+
+
+def test_the_stream_tells_its_plan_and_files(truth: Any, streams: Any) -> None:
+    streams.run(LoadSpec(requests=2, concurrency=2, workers=2, path="/x?y=1"), truth.url)
+    opened = streams.last(StreamOpened)
+    assert opened.files == (
+        "samples/drill_contender_1/load-0.bin",
+        "samples/drill_contender_1/load-1.bin",
+    )
+    assert opened.url == f"{truth.url}x?y=1"
+    assert opened.plan["requests"] == 2
+    assert opened.plan["seed"] == 1
+    assert truth.requests[0].startswith(b"GET /x?y=1 HTTP/1.1\r\nHost: 127.0.0.1:")
+
+
+def test_method_headers_and_body_reach_the_server(truth: Any, streams: Any) -> None:
+    spec = LoadSpec(requests=1, concurrency=1, method="POST", headers={"X-A": "b", "host": "h"}, body="däta")
+    streams.run(spec, truth.url)
+    (request,) = truth.requests
+    assert request.startswith(b"POST / HTTP/1.1\r\nhost: h\r\n")
+    assert b"\r\nX-A: b\r\n" in request
+    assert request.endswith(b"\r\nContent-Length: 5\r\n\r\n" + "däta".encode()) or request.endswith(
+        "däta".encode()
+    )
+
+
+def test_a_body_larger_than_the_socket_buffers_is_sent_whole(truth: Any, streams: Any, outcomes: Any) -> None:
+    spec = LoadSpec(requests=3, concurrency=3, method="PUT", body="x" * 8_000_000)
+    assert outcomes(streams.run(spec, truth.url)) == {"OK": 3}
+    assert [len(request) > 8_000_000 for request in truth.requests] == [True] * 3
+
+
+# --- framings ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
+        b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"z" * 100_000,
+    ],
+)
+def test_every_framing_is_a_whole_response(truth: Any, streams: Any, outcomes: Any, response: bytes) -> None:
+    truth.handler = raw(response)
+    assert outcomes(streams.run(LoadSpec(requests=4, concurrency=2), truth.url)) == {"OK": 4}
+
+
+def test_an_answer_to_head_is_whole_without_its_body(truth: Any, streams: Any, outcomes: Any) -> None:
+    truth.handler = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", close=False)
+    spec = LoadSpec(requests=4, concurrency=1, method="HEAD", keep_alive=True)
+    assert outcomes(streams.run(spec, truth.url)) == {"OK": 4}
+    assert truth.connections == 1
+
+
+def test_a_chunked_answer_in_pieces_keeps_the_connection(truth: Any, streams: Any, outcomes: Any) -> None:
+    async def pieces(_r: asyncio.StreamReader, writer: asyncio.StreamWriter, _q: bytes) -> bool:
+        for piece in (
+            b"HTTP/1.1 200 OK\r\nTransfer-Enco",
+            b"ding: chunked\r\n\r\n3\r",
+            b"\nabc\r\n0\r\n\r",
+            b"\n",
+        ):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        return True
+
+    truth.handler = pieces
+    assert outcomes(streams.run(LoadSpec(requests=20, concurrency=2, keep_alive=True), truth.url)) == {
+        "OK": 20
+    }
+    assert truth.connections == 2
+
+
+# --- outcomes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("handler", "expected", "status"),
+    [
+        (raw(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"), "HTTP_ERROR", 503),
+        (raw(b"HTTP/1.1 204 None\r\n\r\n"), "HTTP_ERROR", 204),
+        (raw(b"220 smtp.example ESMTP\r\n"), "BAD_BODY", 0),
+        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnope"), "BAD_BODY", 200),
+        (raw(b""), "RESET", 0),
+        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal"), "RESET", 200),
+        (raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"), "RESET", 200),
+        (reset_after(b""), "RESET", 0),
+        (reset_after(b"HTTP/1.1 200 OK\r\nContent-Le"), "RESET", 0),
+        (hang, "TIMEOUT", 0),
+    ],
+)
+def test_each_way_to_fail_has_its_outcome(
+    truth: Any,
+    streams: Any,
+    outcomes: Any,
+    handler: Callable[..., Awaitable[bool]],
+    expected: str,
+    status: int,
+) -> None:
+    truth.handler = handler
+    spec = ProbeSpec(rate=100.0, timeout=300 * MS, expect_body="hello")
+
+    async def run() -> None:
+        stream = await streams.open(spec, truth.url, name="probe")
+        await eventually(lambda: len(truth.requests) >= 3)
+        await stream.stop()
+        samples = streams.samples(stream)
+        assert outcomes(samples) == {expected: len(samples)}
+        assert set(samples["status"]) == {status}
+        assert (samples["connect"] != NOT_REACHED).all()
+        if expected == "TIMEOUT":
+            assert (samples["total"] >= 300_000).all()
+            assert (samples["first_byte"] == NOT_REACHED).all()
+
+    asyncio.run(run())
+
+
+def test_nobody_listening_is_refused(streams: Any, outcomes: Any) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        spec = LoadSpec(requests=20, concurrency=2, pause_after_failure=MS)
+        samples = streams.run(spec, f"http://127.0.0.1:{bound.getsockname()[1]}/")
+    assert outcomes(samples) == {"REFUSED": 20}
+    assert (samples["connect"] == NOT_REACHED).all()
+    assert streams.last(StreamClosed).bottleneck != "not-sent"
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the order in which Linux tries local ports is relied upon"
+)
+def test_a_socket_joined_to_itself_counts_as_refused(streams: Any, outcomes: Any) -> None:
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    with socket.socket() as bound:
+        # connect() tries ports of the range's own parity one after another: it must come by this one.
+        port = next(p for p in range(first + 1000, last, 2) if not bound.connect_ex(("127.0.0.1", p)) == 0)
+    spec = LoadSpec(requests=(last - first) // 2 + 2000, concurrency=4, pause_after_failure=0)
+    samples = streams.run(spec, f"http://127.0.0.1:{port}/")
+    assert outcomes(samples) == {"REFUSED": spec.requests}
+
+
+def test_a_full_backlog_ends_in_timeout_not_in_ok(streams: Any, outcomes: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as deaf:
+        spec = LoadSpec(model="open", rate=200.0, requests=20, timeout=400 * MS)
+        samples = streams.run(spec, f"http://127.0.0.1:{deaf.getsockname()[1]}/")
+    assert outcomes(samples) == {"TIMEOUT": 20}
+    # Some connections never stood: that phase must not be made up.
+    assert (samples["connect"] == NOT_REACHED).any()
+
+
+def test_an_answer_after_the_deadline_is_a_timeout(truth: Any, streams: Any, outcomes: Any) -> None:
+    released = asyncio.Event()
+
+    async def late(_r: asyncio.StreamReader, writer: asyncio.StreamWriter, _q: bytes) -> bool:
+        await released.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        return False
+
+    truth.handler = late
+    samples = streams.run(LoadSpec(requests=3, concurrency=3, timeout=200 * MS), truth.url)
+    assert outcomes(samples) == {"TIMEOUT": 3}
+
+
+def test_a_kept_alive_connection_that_the_server_drops_before_answering_is_a_reset(
+    truth: Any, streams: Any, outcomes: Any
+) -> None:
+    async def every_second(_r: asyncio.StreamReader, writer: asyncio.StreamWriter, _q: bytes) -> bool:
+        if len(truth.requests) % 2 == 0:
+            return False
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        return True
+
+    truth.handler = every_second
+    samples = streams.run(
+        LoadSpec(requests=20, concurrency=1, keep_alive=True, pause_after_failure=0), truth.url
+    )
+    assert outcomes(samples) == {"OK": 10, "RESET": 10}
+    assert set(samples[samples["outcome"] == Outcome.RESET]["flags"]) == {1}
+
+
+def test_an_idle_connection_that_the_server_closed_is_not_used_again(
+    truth: Any, streams: Any, outcomes: Any
+) -> None:
+    truth.handler = raw(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    )  # says nothing of closing, and closes
+    spec = LoadSpec(model="open", rate=50.0, requests=15, keep_alive=True)
+    assert outcomes(streams.run(spec, truth.url)) == {"OK": 15}
+    assert truth.connections == 15
+
+
+def test_a_failed_client_of_a_closed_load_pauses(truth: Any, streams: Any) -> None:
+    truth.handler = raw(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+    samples = streams.run(LoadSpec(requests=4, concurrency=1, pause_after_failure=50 * MS), truth.url)
+    ends = samples["intended"] + samples["total"].astype(np.int64) * 1000
+    assert (samples["intended"][1:] - ends[:-1] >= 49 * MS).all()
+
+
+# --- the generator's own honesty --------------------------------------------------------------------------------------
+
+
+def test_a_stall_shows_in_all_requests_that_were_due_in_it(truth: Any, streams: Any) -> None:
+    """Coordinated omission: a client that waits for the stalled answer would report one slow request, not sixty."""
+
+    class Stall:
+        begin = end = 0.0
+
+    async def stall_once(_r: asyncio.StreamReader, writer: asyncio.StreamWriter, _q: bytes) -> bool:
+        loop = asyncio.get_running_loop()
+        if len(truth.requests) == 20:
+            Stall.begin, Stall.end = loop.time(), loop.time() + 0.6
+        if loop.time() < Stall.end:
+            await asyncio.sleep(Stall.end - loop.time())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        return False
+
+    truth.handler = stall_once
+    samples = streams.run(LoadSpec(model="open", rate=100.0, requests=100), truth.url)
+    begin, end = int(Stall.begin * 1e9), int(Stall.end * 1e9)  # asyncio's clock is the monotonic one
+    during = samples[(samples["intended"] > begin) & (samples["intended"] < end)]
+    assert len(during) >= 59
+    ends = during["intended"] + during["total"].astype(np.int64) * 1000
+    assert (ends >= end - 2 * MS).all()
+    assert during["total"].max() >= 550_000
+
+
+def test_a_killed_worker_closes_the_stream_and_its_samples_can_be_read(truth: Any, streams: Any) -> None:
+    async def run() -> None:
+        stream = await streams.open(ProbeSpec(rate=200.0), truth.url, name="probe")
+        await eventually(lambda: stream.paths[0].stat().st_size > 20 * SAMPLE_SIZE)
+        os.kill(stream.pids[0], signal.SIGKILL)
+        closed = await stream.wait()
+        samples = streams.samples(stream)
+        assert closed.bottleneck == "worker-died"
+        assert closed.completed == len(samples) > 20
+        assert (samples["outcome"] == Outcome.OK).all()
+        problem = streams.last(Problem)
+        assert problem.code == "worker-died"
+        assert problem.severity == "error"
+        assert problem.params == {"stream": "probe", "worker": 0, "reason": "killed by signal 9"}
+        assert await stream.stop() is closed
+
+    asyncio.run(run())
+
+
+def test_one_dead_worker_of_two_does_not_stop_the_other(truth: Any, streams: Any) -> None:
+    async def run() -> None:
+        stream = await streams.open(LoadSpec(model="open", rate=200.0, workers=2), truth.url)
+        await eventually(lambda: len(truth.requests) > 20)
+        os.kill(stream.pids[1], signal.SIGKILL)
+        await eventually(lambda: any(isinstance(record, Problem) for record in streams.records))
+        seen = len(truth.requests)
+        await eventually(lambda: len(truth.requests) > seen + 10)
+        assert not stream.ended.is_set()
+        closed = await stream.stop()
+        assert closed.bottleneck == "worker-died"
+
+    asyncio.run(run())
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit(2)")
+def test_without_descriptors_requests_are_not_sent_and_the_stream_says_so(
+    truth: Any, streams: Any, outcomes: Any
+) -> None:
+    truth.handler = hang
+    spec = ProbeSpec(rate=200.0, timeout=SECOND)
+
+    async def run() -> None:
+        stream = await streams.open(spec, truth.url, name="probe")
+        resource.prlimit(stream.pids[0], resource.RLIMIT_NOFILE, (30, 30))
+        await eventually(lambda: any(p.outcomes[Outcome.NOT_SENT] > 10 for p in stream.progress))
+        closed = await stream.stop()
+        samples = streams.samples(stream)
+        counts = outcomes(samples)
+        assert counts.keys() == {"TIMEOUT", "NOT_SENT"}
+        assert closed.bottleneck == "not-sent"
+        assert closed.sent == closed.intended - counts["NOT_SENT"]
+        assert len(samples) == closed.intended
+        offsets = sorted(samples["intended"] - stream.t0)
+        assert offsets == list(islice(planned_offsets(spec, 1), len(offsets)))
+
+    asyncio.run(run())
+
+
+def test_a_generator_that_was_suspended_says_that_it_lagged(truth: Any, streams: Any) -> None:
+    async def run() -> None:
+        stream = await streams.open(ProbeSpec(rate=100.0), truth.url, name="probe")
+        await eventually(lambda: len(truth.requests) > 5)
+        os.kill(stream.pids[0], signal.SIGSTOP)
+        await asyncio.sleep(0.3)  # the suspension itself, which lateness is measured against
+        os.kill(stream.pids[0], signal.SIGCONT)
+        closed = await stream.stop()
+        assert closed.bottleneck == "lag"
+        assert closed.lag_max_ns >= 250 * MS
+        assert streams.samples(stream)["lag"].max() * 1000 >= 250 * MS
+
+    asyncio.run(run())
+
+
+def test_a_worker_ends_when_its_control_socket_does(truth: Any, tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        command = [sys.executable, "-P", "-m", "breakroom.load", "--control-fd", str(theirs.fileno())]
+        with subprocess.Popen(command, pass_fds=[theirs.fileno()]) as worker:
+            theirs.close()
+            plan = Plan(
+                samples=str(tmp_path / "s.bin"),
+                family=socket.AF_INET,
+                host="127.0.0.1",
+                port=truth.port,
+                request=b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                probe=ProbeSpec(rate=100.0),
+            )
+            ours.sendall(encode(plan))
+            assert b'"Ready"' in ours.recv(4096)
+            ours.sendall(encode(Go(t0=0)))
+            asyncio.run(eventually(lambda: (tmp_path / "s.bin").stat().st_size > 5 * SAMPLE_SIZE))
+            ours.close()
+            assert worker.wait(10) == 1
+    assert len(read_samples(tmp_path / "s.bin")) > 5
+
+
+def test_no_worker_is_left_when_opening_fails(truth: Any, streams: Any) -> None:
+    streams.directory.joinpath("samples").write_text("in the way")
+    with pytest.raises(OSError, match="samples"):
+        streams.run(ProbeSpec(), truth.url, name="probe")
+
+
+def test_a_cancelled_stop_kills_the_workers(truth: Any, streams: Any) -> None:
+    truth.handler = hang
+
+    async def run() -> None:
+        stream = await streams.open(ProbeSpec(rate=100.0, timeout=60 * SECOND), truth.url, name="probe")
+        await eventually(lambda: len(truth.requests) > 3)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await stream.stop()
+        assert stream.ended.is_set()
+        with pytest.raises(ProcessLookupError):
+            os.kill(stream.pids[0], 0)
+
+    asyncio.run(run())
+
+
+def test_workers_stay_in_a_session_of_their_own_and_ignore_ctrl_c(truth: Any, streams: Any) -> None:
+    async def run() -> None:
+        stream = await streams.open(ProbeSpec(rate=100.0), truth.url, name="probe")
+        assert os.getsid(stream.pids[0]) == stream.pids[0] != os.getsid(0)
+        await eventually(lambda: len(truth.requests) > 3)
+        os.kill(stream.pids[0], signal.SIGINT)
+        seen = len(truth.requests)
+        await eventually(lambda: len(truth.requests) > seen + 10)
+        assert (await stream.stop()).bottleneck != "worker-died"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("https://127.0.0.1/", "bad-url"),
+        ("http://127.0.0.1:99999/", "bad-url"),
+        ("http:///x", "bad-url"),
+        ("http://no-such-host.invalid/", "unresolvable"),
+    ],
+)
+def test_a_wrong_target_is_an_error_before_anything_starts(streams: Any, url: str, code: str) -> None:
+    with pytest.raises(TargetError) as caught:
+        streams.run(ProbeSpec(), url, name="probe")
+    assert caught.value.code == code
+    assert not streams.records
+
+
+def test_headers_cannot_smuggle_lines(truth: Any, streams: Any) -> None:
+    with pytest.raises(TargetError, match="not a header"):
+        streams.run(LoadSpec(requests=1, headers={"X": "a\r\nY: b"}), truth.url)
+
+
+def test_a_worker_loads_neither_numpy_nor_pydantic() -> None:
+    code = "import sys, breakroom.load.worker; print(*sorted(sys.modules))"
+    out = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    counts = Counter(name.partition(".")[0] for name in out.stdout.split())
+    assert counts["msgspec"]
+    assert not counts.keys() & {"numpy", "pydantic", "asyncio", "typer", "ruamel"}
