@@ -122,10 +122,10 @@ class Admission:
             return None
         raise IllegalEvent(event, f"the task is {task.state.word}; it is not waiting to be started", task)
 
-    def orphan_started(self, event: ev.TaskStarted) -> Task | None:
-        """The orphaned task whose process was started after it was given up, or None."""
+    def orphan(self, event: ev.TaskStarted | ev.TaskStartFailed) -> Task | None:
+        """The orphaned task whose start was under way when it was given up, or None."""
         task = self._store.tasks.get(event.task)
-        return task if task is not None and task.state == TaskState.ORPHANED and task.pid is None else None
+        return task if task is not None and task.state == TaskState.ORPHANED and task.start_pending else None
 
     def exited(self, event: ev.TaskExited) -> Task | None:
         """The task whose process ended; None if it is forgotten."""

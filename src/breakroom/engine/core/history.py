@@ -18,7 +18,7 @@ HISTORY_LIMIT = 5
 
 def over(task: Task) -> bool:
     """Whether the task may be forgotten: not wanted, ended, and no process of it is left."""
-    return not task.wanted and task.state.terminal and not task.alive
+    return not task.wanted and task.state.terminal and not task.alive and not task.start_pending
 
 
 def forget(store: Store, task: Task) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from breakroom.engine.core import health, history, scheduler
 from breakroom.engine.core.instructions import EnterRotation, LeaveRotation, Prepare, Signal, Start
-from breakroom.engine.core.model import Desired, Exit, HealthStatus, Task, TaskState, Transition
+from breakroom.engine.core.model import Desired, Exit, HealthStatus, NodeStatus, Task, TaskState, Transition
 from breakroom.engine.core.store import Revision, Store
 from breakroom.engine.core.transitions import Cause
 from breakroom.spec.service import SECOND
@@ -265,8 +265,11 @@ class Lifecycle:
         history.prune(self._store, task.service, task.slot)
 
     def late_start(self, task: Task, pid: int) -> None:
-        """The process of a task given up for lost was started after all; noted so that it can be ended."""
-        self._store.change(task, pid=pid)
+        """The process of a task given up for lost was started after all: ended as soon as its node answers."""
+        task = self._store.change(task, pid=pid)
+        node = self._store.nodes.get(task.node)
+        if node is None or node.node.status is NodeStatus.READY:
+            self.reap_lost(task)
 
     def reap_lost(self, task: Task) -> None:
         """The node of a lost task is back and its process still runs: end it (Swarm's agent does the same)."""

@@ -180,6 +180,15 @@ class Task:
         """Whether its process runs, as far as is known."""
         return self.pid is not None and self.exit is None
 
+    @property
+    def start_pending(self) -> bool:
+        """Whether the shell was asked to start it and has not answered; after its node was lost, too."""
+        if self.pid is not None or self.exit is not None:
+            return False
+        if self.state == TaskState.ORPHANED:
+            return self.history[-2].state == TaskState.STARTING
+        return self.state == TaskState.STARTING
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:

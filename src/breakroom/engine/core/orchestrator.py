@@ -21,6 +21,7 @@ from breakroom.engine.core.lifecycle import Lifecycle
 from breakroom.engine.core.model import (
     Container,
     Desired,
+    Exit,
     HealthStatus,
     Node,
     Service,
@@ -35,6 +36,10 @@ from breakroom.engine.core.timers import TimerKey
 from breakroom.engine.core.update import UpdateSupervisor
 
 __all__ = ["IllegalEvent", "Orchestrator"]
+
+
+_NEVER_STARTED = 128
+"""Docker's exit code of what could not be started; noted for an orphan so that it can be forgotten."""
 
 
 class Orchestrator:
@@ -240,7 +245,7 @@ class Orchestrator:
         if task is not None:
             self._life.started(task, event.pid)
         else:
-            orphan = self._admission.orphan_started(event)
+            orphan = self._admission.orphan(event)
             if orphan is not None:
                 self._life.late_start(orphan, event.pid)
 
@@ -248,13 +253,17 @@ class Orchestrator:
         task = self._admission.observed(event)
         if task is not None:
             self._life.start_failed(task, event.error)
+        else:
+            orphan = self._admission.orphan(event)
+            if orphan is not None:
+                self._orphan_exited(orphan, Exit(code=_NEVER_STARTED))
 
     def _task_exited(self, event: ev.TaskExited) -> None:
         task = self._admission.exited(event)
         if task is None:
             return
         if task.state == TaskState.ORPHANED:
-            self._life.late_exit(task, event.exit)
+            self._orphan_exited(task, event.exit)
         else:
             self._life.exited(task, event.exit)
 
@@ -297,6 +306,16 @@ class Orchestrator:
         self._updates.task_ended(service, task, was_wanted=was_wanted)
         history.prune(self._store, task.service, task.slot)
         self._reconciler.forget_if_gone(service)
+
+    def _orphan_exited(self, task: Task, exit_: Exit) -> None:
+        self._life.late_exit(task, exit_)
+        if task.container:
+            self._containers.pruned(task.service)
+        else:
+            # The service may have been removed, and forgotten, before its last orphan's process ended.
+            service = self._store.services.get(task.service)
+            if service is not None:
+                self._reconciler.forget_if_gone(service)
 
     def _task_given_up(self, task: Task) -> None:
         if not task.container:

@@ -72,7 +72,7 @@ class RestartSupervisor:
             return
         replace = self.should_restart(task)
         self._life.stop(task)
-        if not replace:
+        if not replace or self._has_successor(service, task):
             return
         node = self._store.nodes.get(task.node)
         drained = node is not None and node.node.availability is Availability.DRAIN
@@ -85,6 +85,11 @@ class RestartSupervisor:
             delay=0 if drained else policy.delay,
             old=[old] if old is not None else [],
         )
+
+    def _has_successor(self, service: ServiceRecord, task: Task) -> bool:
+        """Whether an up-to-date task is in the slot already: the new one of a start-first update."""
+        wanted = self._store.wanted_in_slot(task.service, task.slot)
+        return any(other.id != task.id and not service.dirty(other) for other in wanted)
 
     def should_restart(self, task: Task) -> bool:
         """Whether the restart policy replaces the task, given how it ended and how often its slot was restarted."""
