@@ -98,7 +98,12 @@ class Scene:
             last = max((record.t for record in self.records), default=start)
             writer.append(
                 ToolCost(
-                    t=last, process="main", cpu_user_ns=2_000_000, cpu_system_ns=1_000_000, max_rss_bytes=9, wall_ns=MS
+                    t=last,
+                    process="main",
+                    cpu_user_ns=2_000_000,
+                    cpu_system_ns=1_000_000,
+                    max_rss_bytes=9,
+                    wall_ns=MS,
                 )
             )
             writer.append(RunEnded(t=last, outcome="completed"))
@@ -311,7 +316,9 @@ def orchestrated(scene: Scene, repeat: int = 1, *, back: float = 300.0, **option
     return trial
 
 
-def single(scene: Scene, repeat: int = 1, *, act: float = 3_000.0, by: str = "operator-model", **options: Any) -> TrialScene:
+def single(
+    scene: Scene, repeat: int = 1, *, act: float = 3_000.0, by: str = "operator-model", **options: Any
+) -> TrialScene:
     """The only container dies; someone starts it again at `act` ms; it listens 200 ms after it has started."""
     trial = scene.trial("single", repeat, runs_as="container", replicas=1, **options)
     trial.start(-5_000)
@@ -335,7 +342,12 @@ def single(scene: Scene, repeat: int = 1, *, act: float = 3_000.0, by: str = "op
     trial.enters(act + 6, "c2")
     trial.phase(act + 3_250, "undoing")
     trial.add(
-        StreamClosed, act + 3_310, stream="probe", intended=len(samples), sent=len(samples), completed=len(samples)
+        StreamClosed,
+        act + 3_310,
+        stream="probe",
+        intended=len(samples),
+        sent=len(samples),
+        completed=len(samples),
     )
     trial.end(act + 3_320)
     return trial
@@ -346,11 +358,10 @@ class Kit:
     """What tests build with; a fixture, so that test modules need no import between each other."""
 
     scene: Callable[[], Scene]
-    orchestrated: Callable[..., TrialScene] = staticmethod(orchestrated)
-    single: Callable[..., TrialScene] = staticmethod(single)
-    probes: Callable[..., list[Sample]] = staticmethod(probes)
-    sample: type[Sample] = Sample
-    at: Callable[[float], int] = staticmethod(at)
+    orchestrated: Callable[..., TrialScene]
+    single: Callable[..., TrialScene]
+    sample: type[Sample]
+    at: Callable[[float], int]
 
 
 @pytest.fixture
@@ -362,4 +373,4 @@ def kit(tmp_path: Path) -> Kit:
         directory.mkdir()
         return Scene(directory)
 
-    return Kit(scene)
+    return Kit(scene, orchestrated, single, Sample, at)

@@ -2,11 +2,11 @@
 
 Called by `analysis.trial`. Pure. The rule, with the probes in the order of their intended times:
 
-1. A *run* is a maximal sequence of failed probes without a success between them. It lasts from its first
-probe's intended time to the intended time of the success that follows. 2. A run is a *total* outage if it has
-at least `SURE` probes (it lasted more than two spacings), or if no other failure lies within `NEAR_NS` of it.
-3. Shorter runs near others are a mixture of failures and successes: neighbours among them that are less than
-`NEAR_NS` apart make one *degraded* stretch, from the first failure to the success after the last.
+1. A *run* is a maximal sequence of failed probes without a success between them. It lasts from its first probe's
+   intended time to the intended time of the success that follows.
+2. A run is a *total* outage if it has at least `SURE` probes, or if no other failure lies within `NEAR_NS` of it.
+3. Single failures near others are a mixture of failures and successes: neighbours among them that are less than
+   `NEAR_NS` apart make one *degraded* stretch, from the first failure to the success after the last.
 
 Between two probes nothing is seen: each edge is known to one spacing. A single failed probe is an outage of
 *somewhere from nothing to one spacing before it, to one after*; it is reported as one spacing, and the
@@ -27,7 +27,8 @@ from breakroom.journal.samples import Outcome
 __all__ = ["NEAR_NS", "SURE", "Stretch", "find", "outages"]
 
 NEAR_NS = 1_000_000_000
-SURE = 3
+SURE = 2
+"""Anything longer than two spacings meets at least two probes, whenever it begins; so none of those is missed."""
 
 
 @dataclass(frozen=True, slots=True)

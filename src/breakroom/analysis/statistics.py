@@ -74,9 +74,9 @@ def chi_square_survival(value: float, degrees: int) -> float:
     by a continued fraction (Lentz's method) above it. Source: Abramowitz & Stegun, Handbook of Mathematical
     Functions, 6.5.29 and 6.5.31, 26.4.19.
     """
-    if value <= 0:
-        return 1.0
     shape, x = degrees / 2, value / 2
+    if x <= 0:
+        return 1.0
     log_front = shape * math.log(x) - x - math.lgamma(shape)
     if x < shape + 1:
         return min(max(1.0 - math.exp(log_front) * _gamma_series(shape, x), 0.0), 1.0)

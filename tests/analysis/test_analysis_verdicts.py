@@ -1,0 +1,161 @@
+"""Verdicts: unknown is never rounded; the course's claims; every reason is in the table."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import breakroom.analysis
+from breakroom.analysis.claims import CLAIM_CODES, COURSE_PACE
+from breakroom.analysis.conditions import holds, judge_values
+from breakroom.analysis.reasons import CODES, reason
+from breakroom.analysis.results import Claim, Reason
+from breakroom.analysis.run import analyse
+
+if TYPE_CHECKING:
+    from tests.analysis.conftest import Kit, Scene
+
+OPS = ("<", "<=", ">", ">=", "==", "!=")
+
+
+@pytest.mark.parametrize(
+    ("values", "op", "limit", "verdict"),
+    [
+        ([0.5], "<=", 1.0, "met"),
+        ([1.5], "<=", 1.0, "not met"),
+        ([None], "<=", 1.0, "unknown"),
+        ([], "<=", 1.0, "unknown"),
+        ([0.5, None], "<=", 1.0, "unknown"),
+        ([0.5, 0.6, None], "<=", 1.0, "met"),
+        ([0.5, 1.6, None], "<=", 1.0, "unknown"),
+        ([1.5, 1.6, None], "<=", 1.0, "not met"),
+        ([math.inf], "<=", 1.0, "not met"),
+        ([math.inf], ">", 1.0, "met"),
+        ([0.0, 0.0, None], "==", 0.0, "met"),
+        ([0.0, None], "==", 0.0, "unknown"),
+        ([0.0, 0.0, 1.0, None], "!=", 0.0, "unknown"),
+        ([2.0, 2.0, 3.0, None], "!=", 0.0, "met"),
+    ],
+)
+def test_a_verdict_holds_whatever_the_unknown_trials_were(
+    values: list[float | None], op: str, limit: float, verdict: str
+) -> None:
+    assert judge_values(values, op, limit) == verdict
+
+
+@given(
+    values=st.lists(st.one_of(st.none(), st.integers(0, 3)), min_size=1, max_size=5),
+    op=st.sampled_from(OPS),
+    limit=st.integers(0, 3),
+)
+def test_no_value_of_an_unknown_trial_can_change_a_verdict(
+    values: list[int | None], op: str, limit: int
+) -> None:
+    verdict = judge_values(values, op, limit)
+    fills = [[value] if value is not None else [0, 1, 2, 3, 50] for value in values]
+    possible = {holds(median(filled), op, limit) for filled in itertools.product(*fills)}
+    if verdict != "unknown":
+        assert possible == {verdict == "met"}
+
+
+def median(values: Sequence[float]) -> float:
+    ordered, middle = sorted(values), len(values) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def claims_of(scene: Scene) -> dict[str, Claim]:
+    results = analyse(scene.journal())
+    assert [claim.code for claim in results.claims] == list(CLAIM_CODES)
+    return {claim.code: claim for claim in results.claims}
+
+
+def test_manual_recovery_is_judged_at_the_courses_pace_and_called_modelled(kit: Kit) -> None:
+    scene = kit.scene()
+    scene.pace = COURSE_PACE
+    kit.single(scene, act=300_000.0)
+    claim = claims_of(scene)["manual-recovery-5-to-10-min"]
+    assert (claim.verdict, claim.modelled, claim.reason.code) == ("met", True, "claim.modelled-time")
+    assert claim.value == pytest.approx(300.207)
+
+
+def test_manual_recovery_at_another_pace_is_unknown_because_it_is_scaled(kit: Kit) -> None:
+    scene = kit.scene()
+    kit.single(scene)
+    claim = claims_of(scene)["manual-recovery-5-to-10-min"]
+    assert (claim.verdict, claim.reason.code) == ("unknown", "claim.scaled")
+
+
+def test_a_real_persons_time_is_judged_at_any_pace(kit: Kit) -> None:
+    scene = kit.scene()
+    kit.single(scene, by="person")
+    claim = claims_of(scene)["manual-recovery-5-to-10-min"]
+    assert (claim.verdict, claim.modelled, claim.reason.code) == ("not met", False, "claim.measured-time")
+
+
+def test_claims_about_contenders_that_did_not_run_are_unknown(kit: Kit) -> None:
+    scene = kit.scene()
+    kit.orchestrated(scene)
+    found = claims_of(scene)
+    assert found["single-out-while-failed"].reason.code == "claim.no-contender"
+    assert found["operator-work-80-less"].verdict == "unknown"
+    assert found["automatic-within-30-s"].verdict == "met"
+    assert found["automatic-within-30-s"].value == pytest.approx(0.3)
+
+
+def test_a_single_container_that_kept_serving_refutes_the_claim(kit: Kit) -> None:
+    scene = kit.scene()
+    trial = kit.single(scene)
+    path = scene.directory / "samples/kill/single/1/probe-0.bin"
+    data = bytearray(path.read_bytes())
+    for number in range(401, 600):  # half of the outage's probes: make them succeed
+        data[number * 32 + 30] = 0
+    path.write_bytes(data)
+    assert trial.contender == "single"
+    claim = claims_of(scene)["single-out-while-failed"]
+    assert claim.verdict == "not met"
+    assert claim.value == pytest.approx(1.22 / 3.207, abs=0.02)
+
+
+def test_operators_work_falls_when_nobody_had_to_act(kit: Kit) -> None:
+    scene = kit.scene()
+    kit.single(scene)
+    kit.orchestrated(scene)
+    claim = claims_of(scene)["operator-work-80-less"]
+    assert (claim.verdict, claim.value, claim.modelled) == ("met", 1.0, True)
+    assert claim.reason.params == {"single": 1.0, "orchestrated": 0.0, "saved": 1.0}
+
+
+def test_a_reason_outside_the_table_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="the table has"):
+        reason("lost.nothing", s=1.0)
+    with pytest.raises(ValueError, match="the table has"):
+        reason("no.such-code")
+    assert reason("unknown.not-sent", stream="load", count=2) == Reason(
+        code="unknown.not-sent", params={"stream": "load", "count": 2}
+    )
+
+
+def test_every_code_of_the_table_is_used_and_none_is_used_outside_it() -> None:
+    root = Path(breakroom.analysis.__file__).parent
+    source = "".join(path.read_text() for path in root.glob("*.py") if path.name != "reasons.py")
+    written = set(
+        re.findall(r'"((?:unknown|lost|capacity|mark|condition|verdict|claim|problem)\.[a-z-]+)"', source)
+    )
+    assert written <= set(CODES)
+    # These are put together from a prefix and the name of a part or phase.
+    parts = set(re.findall(r'"([a-z]+(?:-[a-z]+)*|[a-z]+(?:_[a-z]+)+)"', source))
+    composed = {
+        code
+        for code in set(CODES) - written
+        if code.split(".")[0] in {"lost", "capacity", "mark"}
+        and {code.split(".")[1], code.split(".")[1].replace("-", "_")} & parts
+    }
+    assert written | composed == set(CODES)
