@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections import Counter
@@ -31,7 +32,7 @@ MS = 1_000_000
 
 async def eventually(condition: Callable[[], bool], within: float = 20.0) -> None:
     async with asyncio.timeout(within):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # what is waited for is in other processes
             await asyncio.sleep(0.005)
 
 
@@ -52,7 +53,9 @@ def reset_after(text: bytes) -> Any:
     async def handler(_r: asyncio.StreamReader, writer: asyncio.StreamWriter, _q: bytes) -> bool:
         writer.write(text)
         await writer.drain()
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
         return False
 
     return handler
@@ -170,9 +173,8 @@ def test_method_headers_and_body_reach_the_server(truth: Any, streams: Any) -> N
     (request,) = truth.requests
     assert request.startswith(b"POST / HTTP/1.1\r\nhost: h\r\n")
     assert b"\r\nX-A: b\r\n" in request
-    assert request.endswith(b"\r\nContent-Length: 5\r\n\r\n" + "däta".encode()) or request.endswith(
-        "däta".encode()
-    )
+    assert b"\r\nContent-Length: 5\r\n" in request
+    assert request.endswith("\r\n\r\ndäta".encode())
 
 
 def test_a_body_larger_than_the_socket_buffers_is_sent_whole(truth: Any, streams: Any, outcomes: Any) -> None:
@@ -286,7 +288,7 @@ def test_a_socket_joined_to_itself_counts_as_refused(streams: Any, outcomes: Any
     first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
     with socket.socket() as bound:
         # connect() tries ports of the range's own parity one after another: it must come by this one.
-        port = next(p for p in range(first + 1000, last, 2) if not bound.connect_ex(("127.0.0.1", p)) == 0)
+        port = next(p for p in range(first + 1000, last, 2) if bound.connect_ex(("127.0.0.1", p)) != 0)
     spec = LoadSpec(requests=(last - first) // 2 + 2000, concurrency=4, pause_after_failure=0)
     samples = streams.run(spec, f"http://127.0.0.1:{port}/")
     assert outcomes(samples) == {"REFUSED": spec.requests}

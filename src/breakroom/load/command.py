@@ -145,15 +145,20 @@ async def _follow(
     stream: Stream, options: LoadOptions, address: Address, progress: Callable[[LoadProgress], None]
 ) -> LoadReport:
     """Watch the stream to its end, or end it when its time is over or the user wants."""
-    duration = parse_duration(options.duration) / 1e9 if options.duration else None
-    begun = monotonic()
+    # An open load's duration is in its plan, which ends by itself at exactly the planned arrival.
+    closed_for = (
+        parse_duration(options.duration) / 1e9 if options.duration and stream.model == "closed" else None
+    )
+    begun = stream.t0 / 1e9
     interrupted = asyncio.Event()
-    told = _Teller(stream, f"{stream.target.url} ({address.host})", duration, progress)
+    told = _Teller(stream, f"{stream.target.url} ({address.host})", closed_for, progress)
     try:
         async with _signals(interrupted):
             told.tell(0.0)
             while not stream.ended.is_set() and not interrupted.is_set():
-                left = _PROGRESS_S if duration is None else min(_PROGRESS_S, begun + duration - monotonic())
+                left = (
+                    _PROGRESS_S if closed_for is None else min(_PROGRESS_S, begun + closed_for - monotonic())
+                )
                 if left <= 0:
                     break
                 with suppress(TimeoutError):
