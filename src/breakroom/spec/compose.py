@@ -270,11 +270,11 @@ class ServiceReader:
 
         `replicas`: it runs under an orchestrator, so a number of replicas applies (3 where nothing says how many).
         """
-        before = len(self._problems)
+        before = self._problems.noted
         self._check_complete(tree, path)
         quiet = Problems()
         values = SERVICE.read(tree.without("x-name"), path, quiet)
-        if len(quiet) or len(self._problems) > before:
+        if quiet.noted or self._problems.noted > before:
             return None
         environment = self._variables_of(tree, values)
         health = values.get("healthcheck")
@@ -369,7 +369,7 @@ def _is_pair(item: Node) -> bool:
 def _valid(shape: Any, node: ScalarNode) -> bool:
     quiet = Problems()
     shape.read(node, "", quiet)
-    return not len(quiet)
+    return not quiet.noted
 
 
 def _folder(tree: MapNode, text: str) -> str:

@@ -246,9 +246,9 @@ class HealthTest(Shape):
                 correct=example_of(path, self.example),
             )
             return INVALID
-        before = len(problems)
+        before = problems.noted
         words = ListOf(Text('"word"', numbers=True)).read(node, path, problems)
-        if len(problems) > before:
+        if problems.noted > before:
             return INVALID
         wrong = self._wrong(words)
         if wrong:

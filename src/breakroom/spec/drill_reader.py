@@ -26,7 +26,7 @@ from breakroom.spec.drill import (
 from breakroom.spec.drill_shapes import CONTENDER, CONTENDER_KEYS, DRILL, NAME_PATTERN
 from breakroom.spec.errors import Problems
 from breakroom.spec.expect import parse_expectation
-from breakroom.spec.merge import is_null, merge, merge_drill
+from breakroom.spec.merge import is_null, merge, merge_document, merge_drill
 from breakroom.spec.nodes import Entry, MapNode, Node, ScalarNode, SeqNode, describe
 from breakroom.spec.units import format_duration
 
@@ -97,7 +97,7 @@ class DrillReader:
 
     def read(self, pace: str, name: str, source: str) -> Drill | None:
         """The drill at one pace; None if there was a mistake."""
-        before = len(self._problems)
+        before = self._problems.noted
         document = self._at_pace(pace)
         values = DRILL.read(document, "", self._problems)
         if "timeline" not in document.entries:
@@ -112,7 +112,7 @@ class DrillReader:
         self._check_times(document, values)
         contenders = self._contenders(document)
         expect = self._expectations(values.get("expect"), document)
-        if len(self._problems) > before:
+        if self._problems.noted > before:
             return None
         load = values.get("load")
         return Drill(
@@ -135,9 +135,7 @@ class DrillReader:
         overlay = paces.get(pace) if isinstance(paces, MapNode) else None
         if not isinstance(overlay, MapNode):
             return self._document
-        merged = merge(self._document, overlay.without("name", "extends", "pace"))
-        assert isinstance(merged, MapNode)
-        return merged
+        return merge_document(self._document, overlay.without("name", "extends", "pace"))
 
     # --- checks that need more than one key ---------------------------------------------------------------------
 
@@ -235,7 +233,7 @@ class DrillReader:
                 correct=f"{name}: {{runs_as: service}}",
             )
             return None
-        before = len(self._problems)
+        before = self._problems.noted
         own = CONTENDER.read(
             MapNode({k: e for k, e in entry.node.entries.items() if k in CONTENDER_KEYS}, entry.node.place),
             path,
@@ -257,7 +255,7 @@ class DrillReader:
         merged = merge(service, tree.without(*CONTENDER_KEYS))
         assert isinstance(merged, MapNode)
         spec = self._services.build(merged, path, replicas=runs_as == "service")
-        if spec is None or len(self._problems) > before:
+        if spec is None or self._problems.noted > before:
             return None
         operator = own.get("operator")
         return Contender(
@@ -323,6 +321,4 @@ def _with_contenders_of(document: MapNode, defaults: MapNode) -> MapNode:
             if isinstance(e.node, MapNode)
         }
         kept["pace"] = Entry(paces.key_place, MapNode(overlays, paces.node.place))
-    merged = merge(MapNode(kept, document.place), document)
-    assert isinstance(merged, MapNode)
-    return merged
+    return merge_document(MapNode(kept, document.place), document)

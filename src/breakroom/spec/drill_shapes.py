@@ -293,7 +293,7 @@ class StepForm(Shape):
 
     def read(self, node: Node, path: str, problems: Problems) -> Any:
         """A `Step`."""
-        before = len(problems)
+        before = problems.noted
         values = _STEP_KEYS.read(node, path, problems)
         if not isinstance(node, MapNode):
             return INVALID
@@ -312,7 +312,7 @@ class StepForm(Shape):
                 cause=f"actions are: {', '.join(ACTIONS)}",
                 correct="- at: 0s\n  kill: {tasks: 1}",
             )
-        if len(problems) > before:
+        if problems.noted > before:
             return INVALID
         return ACTIONS[named[0]].step(at=values["at"], **values.get(named[0], {}))
 

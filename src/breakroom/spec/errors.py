@@ -72,16 +72,16 @@ class Problems:
     def __init__(self) -> None:
         self._errors: dict[tuple[str, int, int, str], SpecError] = {}
         self._files: dict[str, int] = {}
+        self.noted = 0
+        """How often a mistake was noted, repeats included: it grows if what was just read is not usable."""
 
     def add(self, place: Place, path: str, what: str, *, cause: str = "", correct: str = "") -> None:
         """Note one mistake."""
+        self.noted += 1
         self._files.setdefault(place.file, len(self._files))
         key = (place.file, place.line, place.column, what)
         if key not in self._errors:
             self._errors[key] = SpecError(place.file, place.line, place.column, path, what, cause, correct)
-
-    def __len__(self) -> int:
-        return len(self._errors)
 
     def raise_if_any(self) -> None:
         """End here if there was a mistake.

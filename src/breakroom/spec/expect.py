@@ -45,7 +45,7 @@ def parse_expectation(
         )
         return None
     contender, metric, op, value = match.groups()
-    before = len(problems)
+    before = problems.noted
     if contender not in contenders:
         near = nearest(contender, contenders)
         problems.add(
@@ -83,7 +83,7 @@ def parse_expectation(
             cause="the unit is missing" if form != _EXAMPLES[kind] else "",
             correct=f"{contender}.{metric} {op} {form}",
         )
-    if len(problems) > before or number is None:
+    if problems.noted > before or number is None:
         return None
     return Expectation(
         contender=contender, metric=metric, op=cast("Operator", op), value=number, text=text.strip()

@@ -6,9 +6,11 @@ replaced; `null` takes away what was inherited.
 
 from __future__ import annotations
 
-from breakroom.spec.nodes import Entry, MapNode, Node, ScalarNode
+from collections.abc import Callable
 
-__all__ = ["is_null", "merge", "merge_drill"]
+from breakroom.spec.nodes import Entry, MapNode, Node, ScalarNode, SeqNode
+
+__all__ = ["is_null", "merge", "merge_document", "merge_drill"]
 
 
 def is_null(node: Node | None) -> bool:
@@ -37,17 +39,29 @@ def merge(base: Node, over: Node) -> Node:
 def merge_drill(base: MapNode, over: MapNode) -> MapNode:
     """A drill file laid over the one it extends.
 
-    Two keys mean more than their parts: `service` replaces the base's service (a mixture of two services would be
-    neither), with what the base's paces say of it; a `load` that names another `model` replaces the base's load.
+    Three keys mean more than their parts: `service` replaces the base's service (a mixture of two services would be
+    neither), with what the base's paces say of it; a `load` that names another `model` replaces the base's load; and
+    with a contender that is taken away go the base's conditions about it.
     """
     base = base.without("name")
     if not is_null(over.get("service")) and "service" in over.entries:
-        base = _without_everywhere(base, "service")
+        base = _everywhere(base, lambda part: part.without("service"))
     if _model(over) not in {None, _model(base)}:
-        base = _without_everywhere(base, "load")
+        base = _everywhere(base, lambda part: part.without("load"))
+    if gone := _taken_away(over):
+        base = _everywhere(base, lambda part: _without_conditions(part, gone))
+    return MapNode(merge_document(base, over).entries, over.place)
+
+
+def merge_document(base: MapNode, over: MapNode) -> MapNode:
+    """A document laid over another. Of a drill's own keys, null takes only `load` away.
+
+    Elsewhere a key without a value is a forgotten one, which the check that follows must see.
+    """
     merged = merge(base, over)
     assert isinstance(merged, MapNode)
-    return MapNode(merged.entries, over.place)
+    forgotten = {key: entry for key, entry in over.entries.items() if is_null(entry.node) and key != "load"}
+    return MapNode({**merged.entries, **forgotten}, merged.place)
 
 
 def _model(drill: MapNode) -> object:
@@ -56,14 +70,34 @@ def _model(drill: MapNode) -> object:
     return model.value if isinstance(model, ScalarNode) else None
 
 
-def _without_everywhere(drill: MapNode, key: str) -> MapNode:
-    """Without a key, in the document and in each of its paces."""
-    drill = drill.without(key)
+def _taken_away(drill: MapNode) -> frozenset[str]:
+    contenders = drill.get("contenders")
+    if not isinstance(contenders, MapNode):
+        return frozenset()
+    return frozenset(name for name, entry in contenders.entries.items() if is_null(entry.node))
+
+
+def _without_conditions(part: MapNode, contenders: frozenset[str]) -> MapNode:
+    """Without the conditions of `expect` that are about these contenders."""
+    expect = part.entries.get("expect")
+    if expect is None or not isinstance(expect.node, SeqNode):
+        return part
+    kept = (
+        item
+        for item in expect.node.items
+        if not (isinstance(item, ScalarNode) and item.text.split(".", 1)[0].strip() in contenders)
+    )
+    return part.with_entry("expect", Entry(expect.key_place, SeqNode(tuple(kept), expect.node.place)))
+
+
+def _everywhere(drill: MapNode, change: Callable[[MapNode], MapNode]) -> MapNode:
+    """Change the document and each of its paces."""
+    drill = change(drill)
     paces = drill.entries.get("pace")
     if paces is None or not isinstance(paces.node, MapNode):
         return drill
-    kept = {
-        name: Entry(e.key_place, e.node.without(key) if isinstance(e.node, MapNode) else e.node)
+    changed = {
+        name: Entry(e.key_place, change(e.node) if isinstance(e.node, MapNode) else e.node)
         for name, e in paces.node.entries.items()
     }
-    return drill.with_entry("pace", Entry(paces.key_place, MapNode(kept, paces.node.place)))
+    return drill.with_entry("pace", Entry(paces.key_place, MapNode(changed, paces.node.place)))
