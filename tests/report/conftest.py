@@ -37,7 +37,11 @@ from breakroom.spec.drill import METRICS
 
 Made = tuple[RunResults, dict[str, TrialSeries]]
 OUTCOMES = ("ok", "refused", "reset", "timeout", "http-error", "bad-body", "not-sent")
-SHAPES = {"single": (12.03, 1, 1_000.0), "single-restart": (0.41, 1, 1_000.0), "orchestrated": (0.0, 3, 2_900.0)}
+SHAPES = {
+    "single": (12.03, 1, 1_000.0),
+    "single-restart": (0.41, 1, 1_000.0),
+    "orchestrated": (0.0, 3, 2_900.0),
+}
 """contender → seconds down, replicas, requests served per second."""
 
 
@@ -67,7 +71,7 @@ def _spread(values: list[float | None], *, resolution: float | None = None, mode
 def _trial(name: str, repeat: int, drill: str, rng: random.Random) -> tuple[TrialResults, TrialSeries]:
     down, replicas, rate = SHAPES.get(name, SHAPES["orchestrated"])
     down = down * rng.uniform(0.97, 1.05)
-    back = down if down else 0.62 * rng.uniform(0.95, 1.1)
+    back = down or 0.62 * rng.uniform(0.95, 1.1)
     modelled = down > 10
     trial = f"{drill}/{name}/{repeat}"
     failed = round(down * 100) if down else 2
@@ -84,7 +88,11 @@ def _trial(name: str, repeat: int, drill: str, rng: random.Random) -> tuple[Tria
         "stable": back + 3.0,
     }
     marks = [
-        Mark(at_s=0.0, kind="fault", label=Reason(code="mark.fault", params={"kind": "kill", "tasks": ["web.1"]})),
+        Mark(
+            at_s=0.0,
+            kind="fault",
+            label=Reason(code="mark.fault", params={"kind": "kill", "tasks": ["web.1"]}),
+        ),
         Mark(at_s=0.011, kind="detected", label=Reason(code="mark.detected")),
         Mark(at_s=phases["first_success"], kind="first-success", label=Reason(code="mark.first-success")),
         Mark(at_s=back, kind="full-capacity", label=Reason(code="mark.full-capacity")),
@@ -112,7 +120,9 @@ def _trial(name: str, repeat: int, drill: str, rng: random.Random) -> tuple[Tria
                 Band(task="web.1.b", slot=1, version=1, state="rotation", from_s=back, to_s=end),
             ]
         else:
-            bands.append(Band(task=f"web.{slot}.a", slot=slot, version=1, state="rotation", from_s=-3.9, to_s=end))
+            bands.append(
+                Band(task=f"web.{slot}.a", slot=slot, version=1, state="rotation", from_s=-3.9, to_s=end)
+            )
     outages = ()
     if down:
         outages = (
@@ -134,12 +144,15 @@ def _trial(name: str, repeat: int, drill: str, rng: random.Random) -> tuple[Tria
         reasons_unknown=(),
         zero_unix_s=1_790_000_000.0,
         fault_proved=True,
-        availability=Availability(requests=1 - failed / 1_900, time=1 - down / 19, intended=1_900, ok=1_900 - failed, window_s=19.0),
+        availability=Availability(
+            requests=1 - failed / 1_900, time=1 - down / 19, intended=1_900, ok=1_900 - failed, window_s=19.0
+        ),
         outages=outages,
         outage_total_s=down,
         longest_outage_s=down,
         recovery=tuple(
-            PhaseTime(name=phase, at_s=at, since_previous_s=0.01, source="platform") for phase, at in phases.items()
+            PhaseTime(name=phase, at_s=at, since_previous_s=0.01, source="platform")
+            for phase, at in phases.items()
         ),
         recovery_time_s=phases["first_success"],
         time_to_full_capacity_s=back,
@@ -153,9 +166,22 @@ def _trial(name: str, repeat: int, drill: str, rng: random.Random) -> tuple[Tria
         ),
         blast_radius=1.0 if down else 0.031,
         failed_requests=failed * 3,
-        outcomes={"probe": {"ok": 1_900 - failed, "refused": failed}, "load": {"ok": 20_000, "refused": 2 * failed}},
+        outcomes={
+            "probe": {"ok": 1_900 - failed, "refused": failed},
+            "load": {"ok": 20_000, "refused": 2 * failed},
+        },
         latency=(
-            Latency(stream="probe", period="before", which="ok", count=300, p50_s=0.003, p90_s=0.004, p99_s=0.008, p999_s=0.01, max_s=0.01),
+            Latency(
+                stream="probe",
+                period="before",
+                which="ok",
+                count=300,
+                p50_s=0.003,
+                p90_s=0.004,
+                p99_s=0.008,
+                p999_s=0.01,
+                max_s=0.01,
+            ),
         ),
         balance=Balance(
             per_task={f"web.{slot}": 3_300 + slot for slot in range(1, replicas + 1)},
@@ -211,9 +237,12 @@ def _series(trial: str, down: float, back: float, end: float, rate: float, rng: 
         "ok": tuple(5 - a - b for a, b in zip(refused, reset, strict=True)),
         "refused": refused,
         "reset": reset,
-    } | {name: zeros for name in OUTCOMES[3:]}
+    } | dict.fromkeys(OUTCOMES[3:], zeros)
     share = [0.0 if failing(moment) else 0.67 if 0 <= moment < back else 1.0 for moment in at]
-    p50 = tuple(None if failing(moment) else 0.003 * rng.uniform(0.9, 1.2) / max(part, 0.3) for moment, part in zip(at, share, strict=True))
+    p50 = tuple(
+        None if failing(moment) else 0.003 * rng.uniform(0.9, 1.2) / max(part, 0.3)
+        for moment, part in zip(at, share, strict=True)
+    )
     streams = {
         "probe": StreamSeries(
             stream="probe",
@@ -227,7 +256,8 @@ def _series(trial: str, down: float, back: float, end: float, rate: float, rng: 
         "load": StreamSeries(
             stream="load",
             model="closed",
-            outcomes={"ok": tuple(round(part * rate * width) for part in share)} | {name: zeros for name in OUTCOMES[1:]},
+            outcomes={"ok": tuple(round(part * rate * width) for part in share)}
+            | dict.fromkeys(OUTCOMES[1:], zeros),
             goodput_per_s=tuple(part * rate * rng.uniform(0.93, 1.05) for part in share),
             p50_s=p50,
             p90_s=p50,
@@ -257,7 +287,9 @@ def _series(trial: str, down: float, back: float, end: float, rate: float, rng: 
 
 
 def _contender(name: str, trials: list[TrialResults]) -> ContenderResults:
-    def of(pick: Callable[[TrialResults], float | None], resolution: float | None = None, modelled: bool = False) -> Spread:
+    def of(
+        pick: Callable[[TrialResults], float | None], resolution: float | None = None, modelled: bool = False
+    ) -> Spread:
         return _spread([pick(trial) for trial in trials], resolution=resolution, modelled=modelled)
 
     modelled = any(trial.modelled for trial in trials)
@@ -277,12 +309,16 @@ def _contender(name: str, trials: list[TrialResults]) -> ContenderResults:
     }
     names = [phase.name for phase in trials[0].recovery]
     phases = {
-        phase: _spread([next(moment.at_s for moment in trial.recovery if moment.name == phase) for trial in trials])
+        phase: _spread(
+            [next(moment.at_s for moment in trial.recovery if moment.name == phase) for trial in trials]
+        )
         for phase in names
     }
     return ContenderResults(
         name=name,
-        description={"en": "One container, nobody restarts it", "ko": "컨테이너 하나, 재시작 정책 없음"} if name == "single" else {},
+        description={"en": "One container, nobody restarts it", "ko": "컨테이너 하나, 재시작 정책 없음"}
+        if name == "single"
+        else {},
         runs_as="service" if name == "orchestrated" else "container",
         replicas=SHAPES.get(name, (0.0, 3, 0.0))[1],
         trials=tuple(trial.id for trial in trials),
@@ -306,14 +342,18 @@ def _run(*, repeat: int = 1, names: tuple[str, ...] = tuple(SHAPES), drill: str 
             series[trial.id] = line
         trials += mine
         contenders.append(_contender(name, mine))
-    met = Condition(text="orchestrated.outage <= 1s", contender=names[-1], metric="outage", value=0.0, verdict="met")
+    met = Condition(
+        text="orchestrated.outage <= 1s", contender=names[-1], metric="outage", value=0.0, verdict="met"
+    )
     unknown = Condition(
         text="single.capacity_kept >= 66%",
         contender=names[0],
         metric="capacity_kept",
         value=None,
         verdict="unknown",
-        reason=Reason(code="condition.not-measured", params={"metric": "capacity_kept", "known": 0, "of": repeat}),
+        reason=Reason(
+            code="condition.not-measured", params={"metric": "capacity_kept", "known": 0, "of": repeat}
+        ),
     )
     results = DrillResults(
         name=drill,

@@ -8,7 +8,7 @@ see that nothing was forgotten. Output is deterministic: no dates, no line numbe
 
 from __future__ import annotations
 
-import io
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,13 +89,30 @@ def untranslated(catalogue: Catalog) -> list[str]:
     return missing
 
 
-def compiled(catalogue: Catalog) -> bytes:
-    """The catalogue in gettext's binary form."""
-    from babel.messages.mofile import write_mo
+HEADER = "Content-Type: text/plain; charset=utf-8\nLanguage: {lang}\nPlural-Forms: nplurals=1; plural=0;\n"
 
-    buffer = io.BytesIO()
-    write_mo(buffer, catalogue)
-    return buffer.getvalue()
+
+def compiled(catalogue: Catalog) -> bytes:
+    """The catalogue in gettext's binary form (GNU gettext manual, "The Format of GNU MO Files").
+
+    Not by Babel's writer, which puts the time and its own version into the file, so that it would never stay the same.
+    """
+    texts = {b"": HEADER.format(lang=catalogue.locale).encode()}
+    for message in catalogue:
+        if not message.id or not message.string:
+            continue
+        ids = (message.id,) if isinstance(message.id, str) else message.id
+        strings = (message.string,) if isinstance(message.string, str) else message.string
+        texts["\0".join(ids).encode()] = "\0".join(text or "" for text in strings).encode()
+    keys = sorted(texts)
+    start = 7 * 4 + 2 * 8 * len(keys)
+    tables, data = [b"", b""], b""
+    for number, blocks in enumerate((keys, [texts[key] for key in keys])):
+        for block in blocks:
+            tables[number] += struct.pack("<II", len(block), start + len(data))
+            data += block + b"\0"
+    head = struct.pack("<7I", 0x950412DE, 0, len(keys), 28, 28 + 8 * len(keys), 0, start)
+    return head + tables[0] + tables[1] + data
 
 
 def _po_text(catalogue: Catalog) -> str:
@@ -103,9 +120,7 @@ def _po_text(catalogue: Catalog) -> str:
         "# Texts of breakroom. Extracted by `python -m breakroom.i18n.build`; translations are edited here by hand.",
         'msgid ""',
         'msgstr ""',
-        '"Content-Type: text/plain; charset=utf-8\\n"',
-        f'"Language: {catalogue.locale}\\n"',
-        '"Plural-Forms: nplurals=1; plural=0;\\n"',
+        *(f'"{line}\\n"' for line in HEADER.format(lang=catalogue.locale).splitlines()),
     ]
     for message in catalogue:
         if not message.id:

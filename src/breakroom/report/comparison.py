@@ -150,7 +150,9 @@ def _details(metric: str, spread: Spread, t: Translator) -> tuple[str, ...]:
     details = []
     if spread.resolution:
         details.append(f"± {value(spread.resolution)}")
-    if spread.n > 1:
+    if spread.n > 1 and spread.minimum == spread.maximum:
+        details.append(t.say("the same in all {n:count} runs", n=spread.n))
+    elif spread.n > 1:
         if spread.ci95_low is not None and spread.ci95_high is not None:
             details.append(
                 t.say(

@@ -12,7 +12,7 @@ from breakroom.analysis.results import ContenderResults, DrillResults, TrialResu
 from breakroom.i18n import Translator
 from breakroom.report.comparison import operator_time
 
-__all__ = ["CourseSection", "course_markdown", "course_section"]
+__all__ = ["CourseSection", "course_section"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,6 @@ def course_section(drill: DrillResults, trials: dict[str, TrialResults], t: Tran
             (t.say("Operator's burden compared"), burden),
         ),
     )
-
-
-def course_markdown(section: CourseSection) -> str:
-    """The section in the handout's own form: a second-level heading, three below it, one line a contender."""
-    lines = [f"## {section.title}"]
-    for heading, entries in section.parts:
-        lines += ["", f"### {heading}", ""]
-        lines += [f"- {name}: {text}" for name, text in entries]
-    return "\n".join(lines)
 
 
 def _median(contender: ContenderResults, metric: str) -> float | None:

@@ -32,10 +32,10 @@ from breakroom.report.view import ReportView
 
 __all__ = ["drill_figures", "render_html", "script_json"]
 
-MAX_CHOICES = 20
+MAX_CHOICES = 12
 """Repeats that get charts of their own; beyond, the file would grow past what mails and browsers like."""
 
-CHART_BINS = 9_000
+CHART_BINS = 6_000
 """Bins in all charts together; each trial's chart gets its share, at most what the series has."""
 
 
@@ -56,6 +56,7 @@ def render_html(
         choices={drill.name: _choices(drill) for drill in results.drills},
         legends={drill.name: _legend(drill, results, series) for drill in results.drills},
         has_charts=bool(series),
+        too_many={drill.name: _repeats(drill) > MAX_CHOICES for drill in results.drills},
         style=Markup(_resource("report.css")),  # noqa: S704  # our own file, no user's text in it
         script=Markup(_resource("report.js")),  # noqa: S704  # our own file, no user's text in it
         plotly=Markup(_plotly()),  # noqa: S704  # Plotly's own file; holds no end tag of a script
@@ -95,8 +96,12 @@ def _both(build: Any) -> Any:
 
 def _choices(drill: DrillResults) -> list[int]:
     """0 for the median trials, then the repeats' numbers, where there is more than one."""
-    repeats = max((len(contender.trials) for contender in drill.contenders), default=0)
+    repeats = _repeats(drill)
     return [0, *range(1, repeats + 1)] if 1 < repeats <= MAX_CHOICES else [0]
+
+
+def _repeats(drill: DrillResults) -> int:
+    return max((len(contender.trials) for contender in drill.contenders), default=0)
 
 
 def _trial_of(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from breakroom.i18n import Translator
 from breakroom.report.comparison import Cell
-from breakroom.report.course import course_markdown
+from breakroom.report.course import CourseSection
 from breakroom.report.method import Table
 from breakroom.report.view import DrillView, ReportView
 
@@ -104,7 +104,16 @@ def _drill(drill: DrillView, t: Translator, *, alone: bool) -> Iterator[str]:
         count = max(len(row.values) for row in drill.repeats)
         head = (t.say("Number"), t.say("Contender"), *(str(number) for number in range(1, count + 1)))
         yield from _table(head, [(row.label, row.contender, *row.values) for row in drill.repeats])
-    yield from ("", course_markdown(drill.course))
+    yield ""
+    yield from _course(drill.course)
+
+
+def _course(section: CourseSection) -> Iterator[str]:
+    """In the handout's own form: a second-level heading, three below it, one line a contender."""
+    yield f"## {escape(section.title)}"
+    for heading, entries in section.parts:
+        yield from ("", f"### {escape(heading)}", "")
+        yield from (f"- {escape(name)}: {escape(text)}" for name, text in entries)
 
 
 def _cell(cell: Cell) -> str:
