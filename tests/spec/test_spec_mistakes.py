@@ -267,6 +267,7 @@ SERVICE_MISTAKES = {
         "remove",
     ),
     "missing env_file": ('service: {image: a, ports: ["80"], env_file: no.env}', "cannot be read", "name a"),
+    "impossible Compose file": (f"service: {'x' * 5000}#web", "does not exist", "compose.yaml#web"),
     "no such Compose file": ("service: no.yaml#web", "does not exist", "compose.yaml#web"),
     "NUL": ('service: {command: "a\\0b", ports: ["80"]}', "no file or command can hold", "leave it out"),
 }

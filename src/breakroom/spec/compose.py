@@ -29,7 +29,7 @@ from breakroom.spec.service import (
     UpdateConfig,
 )
 from breakroom.spec.shapes import Fields
-from breakroom.spec.yaml_reader import parse_yaml, read_text
+from breakroom.spec.yaml_reader import exists, parse_yaml, read_text, yaml_files_beside
 
 __all__ = ["ServiceReader"]
 
@@ -135,9 +135,8 @@ class ServiceReader:
         return self._files[file]
 
     def _load_services(self, file: Path, place: Place, path: str) -> MapNode | None:
-        if not file.exists():
-            here = [p.name for p in file.parent.glob("*.y*ml")] if file.parent.is_dir() else []
-            near = nearest(file.name, here)
+        if not exists(file):
+            near = nearest(file.name, yaml_files_beside(file))
             self._problems.add(
                 place,
                 path,
@@ -342,7 +341,7 @@ class ServiceReader:
         found: dict[str, str | None] = {}
         for name, required, raw, place in values.get("env_file", ()):
             file = Path(place.file).parent / name
-            if not file.exists() and not required:
+            if not exists(file) and not required:
                 continue
             text = read_text(file, place, self._problems)
             if text is not None:

@@ -99,7 +99,10 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorModel:
-    """The person of an unattended run: restarts a failed container `reacts_after` its failure. Modelled, never measured."""
+    """The person of an unattended run: restarts a failed container `reacts_after` its failure.
+
+    Modelled, never measured.
+    """
 
     reacts_after: DurationNs = 300 * SECOND
     acts_for: DurationNs = 0
@@ -108,7 +111,10 @@ class OperatorModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillStep:
-    """Fault: the main process of `tasks` replicas is sent `signal`, as a crash would end it (never the platform's API)."""
+    """Fault: the main process of `tasks` replicas is sent `signal`.
+
+    As a crash would end it: never through the platform's API.
+    """
 
     at: DurationNs = 0
     """When, counted from the moment steady state was established."""

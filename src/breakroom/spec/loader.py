@@ -20,7 +20,7 @@ from breakroom.spec.drill_reader import DrillReader, paces_of, resolve_extends
 from breakroom.spec.drill_shapes import Localized
 from breakroom.spec.errors import Place, Problems, SpecError, SpecErrors, nearest
 from breakroom.spec.nodes import MapNode, ScalarNode, describe
-from breakroom.spec.yaml_reader import parse_yaml, read_text
+from breakroom.spec.yaml_reader import exists, parse_yaml, read_text, yaml_files_beside
 
 __all__ = ["BUILT_IN", "DrillInfo", "DrillSource", "SpecError", "SpecErrors", "builtin_drills", "load_drill"]
 
@@ -155,7 +155,7 @@ class _Documents:
         if isinstance(source, str) and source in self._drills.names():
             return self.built_in(source)
         path = Path(source)
-        if _exists(path):
+        if exists(path):
             return self._file(path, Place(name))
         self._missing(name, path, Place(name), "", bare=isinstance(source, str) and _is_bare(source))
         return None
@@ -166,7 +166,7 @@ class _Documents:
         if name in self._drills.names():
             return self.built_in(name)
         file = Path(relative_to.place.file).parent / name
-        if _exists(file):
+        if exists(file):
             return self._file(file, relative_to.place)
         self._missing(name, file, relative_to.place, path, bare=_is_bare(name))
         return None
@@ -200,11 +200,10 @@ class _Documents:
 
     def _missing(self, name: str, path: Path, place: Place, where: str, *, bare: bool) -> None:
         names = self._drills.names()
-        folder = path.parent if path.parent.is_dir() else Path()
-        files = sorted(p.name for p in folder.glob("*.y*ml"))[:1000]
+        files = yaml_files_beside(path)
         near_name = nearest(name, names) if bare else None
         near_file = nearest(path.name if path.suffix else f"{path.name}.yaml", files)
-        near = near_name or (str(folder / near_file) if near_file else None)
+        near = near_name or (str(path.parent / near_file) if near_file else None)
         what = f"there is no drill {name!r}" if bare else f"the file {path} does not exist"
         cause = f"`{near}` was meant" if near else f"the built-in drills are: {', '.join(names)}"
         self._problems.add(place, where, what, cause=cause, correct=near or names[0])
@@ -213,10 +212,3 @@ class _Documents:
 def _is_bare(name: str) -> bool:
     """Whether this is written as a drill's name rather than as a path."""
     return "/" not in name and not name.endswith((".yaml", ".yml"))
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a name with a NUL, or too long
-        return False

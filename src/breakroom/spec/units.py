@@ -132,7 +132,7 @@ def parse_cpus(value: object) -> float:
     return cpus
 
 
-def format_duration(ns: int | float) -> str:
+def format_duration(ns: float) -> str:
     """Print nanoseconds for a person: `0.8 ms`, `340 ms`, `5.62 s`, `2 min 5 s`.
 
     The result is for reading; `parse_duration` need not accept it.
@@ -148,7 +148,7 @@ def format_duration(ns: int | float) -> str:
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
-def format_size(size: int | float) -> str:
+def format_size(size: float) -> str:
     """Print bytes for a person in binary units: `512 B`, `64.0 MiB`."""
     value = float(size)
     for unit in ("B", "KiB", "MiB"):

@@ -21,7 +21,7 @@ from ruamel.yaml.reader import ReaderError
 from breakroom.spec.errors import Place, Problems
 from breakroom.spec.nodes import Entry, MapNode, Node, ScalarNode, SeqNode, resolve_plain
 
-__all__ = ["LARGEST_FILE", "parse_yaml", "read_text"]
+__all__ = ["LARGEST_FILE", "exists", "parse_yaml", "read_text", "yaml_files_beside"]
 
 LARGEST_FILE = 1 << 20
 """Bytes. A drill is a page of text; anything larger is another kind of file."""
@@ -139,6 +139,22 @@ def _decode(data: bytes, shown: str, problems: Problems) -> str | None:
             correct="save the file as UTF-8",
         )
         return None
+
+
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder; a name that no file can have is one that does not exist."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
+
+
+def yaml_files_beside(path: Path) -> list[str]:
+    """Names of the YAML files in the folder that `path` would be in, for suggestions."""
+    try:
+        return sorted(file.name for file in path.parent.glob("*.y*ml"))[:1000]
+    except (OSError, ValueError):
+        return []
 
 
 def parse_yaml(text: str, file: str, problems: Problems) -> Node | None:
