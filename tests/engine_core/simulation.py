@@ -20,7 +20,7 @@ from breakroom.engine.core.orchestrator import Orchestrator
 from breakroom.engine.core.transitions import TRANSITIONS
 from breakroom.spec.service import SECOND, ServiceSpec
 
-__all__ = ["Behaviour", "Checker", "Simulation", "SimulatedProcess", "ms"]
+__all__ = ["Behaviour", "Checker", "SimulatedProcess", "Simulation", "ms"]
 
 
 def ms(milliseconds: float) -> int:
@@ -105,7 +105,8 @@ class Checker:
         assert task.in_rotation == in_ingress, f"{task.id}: the ingress and the core disagree"
         if task.in_rotation:
             assert task.state == TaskState.RUNNING, f"{task.id} is {task.state.word} and in rotation"
-            assert task.id in self._sim.processes, f"{task.id} is dead and in rotation"
+            alive = task.id in self._sim.processes or task.id in self._sim.exiting
+            assert alive, f"{task.id} is dead and in rotation"
 
     def _check_slots(self, tasks: dict[str, Task]) -> None:
         by_slot: dict[tuple[str, int], list[Task]] = {}
@@ -154,6 +155,8 @@ class Simulation:
         self.now = 1_000 * SECOND
         self.log: list[tuple[int, ins.Instruction]] = []
         self.processes: dict[str, SimulatedProcess] = {}
+        self.exiting: set[str] = set()
+        """Tasks whose process is gone, but whose exit notice still waits behind other instructions."""
         self.rotation: set[str] = set()
         self.forgotten: set[str] = set()
         self.orders: dict[str, set[str]] = {}
@@ -195,6 +198,8 @@ class Simulation:
             deploy = event.spec.deploy
             known = self.orders.setdefault(event.spec.name, set())
             known |= {deploy.update_config.order, deploy.rollback_config.order}
+        if isinstance(event, ev.TaskExited):
+            self.exiting.discard(event.task)
         out = self.orchestrator.handle(event, self.now)
         for instruction in out:
             self.log.append((self.now, instruction))
@@ -345,6 +350,7 @@ class Simulation:
     def _end(self, task_id: str, exit_: Exit) -> None:
         if task_id in self.processes:
             del self.processes[task_id]
+            self.exiting.add(task_id)
             self.do(ev.TaskExited(task_id, exit_))
 
     def _probe(self, task: Task) -> None:

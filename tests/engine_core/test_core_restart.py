@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from engine_core.simulation import Behaviour, Simulation, ms
 
 from breakroom.engine.core import events as ev
 from breakroom.engine.core import instructions as ins
 from breakroom.engine.core.lifecycle import DRAIN_TIME
 from breakroom.engine.core.model import Availability, Desired, Exit, Task, TaskState
 from breakroom.spec.service import SECOND, Deploy, Port, RestartPolicy, ServiceSpec
+from engine_core.simulation import Behaviour, Simulation, ms
 
 
 def web(
