@@ -81,6 +81,9 @@ class Impaired:
             half.received += len(data)
             self._chunks.append(data)
             self.lane.send(time.monotonic_ns(), len(data))
+        elif self.flow.hangs:
+            half.close()  # It gave up before it was connected; nobody else knows of it.
+            return
         else:
             self.end(RESET if half.failed else CLOSE)
         self.update()
@@ -199,11 +202,11 @@ class _Flow:
 
     __slots__ = (
         "_armed",
-        "_began",
         "_link",
         "_number",
         "_setup",
         "backend",
+        "began",
         "connected",
         "far",
         "loop",
@@ -222,9 +225,9 @@ class _Flow:
         self._link = link
         self._number = link.connection()
         self._armed: int | None = None
-        self._began = time.monotonic_ns()
+        self.began = time.monotonic_ns()
         self._setup = Handshake(None, None)
-        up, down = link.lanes(self._number, self._began if connected else None)
+        up, down = link.lanes(self._number, self.began if connected else None)
         self.near = Impaired(self, near, up)
         self.far = Impaired(self, far, down)
         self.near.other = self.far
@@ -232,10 +235,15 @@ class _Flow:
         loop.table[near.fd] = self.near
         loop.table[far.fd] = self.far
 
-    def shake_hands(self) -> None:
-        """Plan the connection's setup, or do nothing while the link is cut."""
+    @property
+    def hangs(self) -> bool:
+        """Not connected, and nothing says that it ever will be."""
+        return not self.connected and self._link.spec.cut
+
+    def shake_hands(self, usable: int) -> None:
+        """Plan the connection's setup over a link that has been usable since then; do nothing while it is cut."""
         random = self._link.random(self._number, "setup")
-        self._setup = self._link.handshake(self._began, time.monotonic_ns(), random)
+        self._setup = self._link.handshake(self.began, usable, random)
         if self._setup.established is not None:
             self.near.lane.established(self._setup.established)
         self.schedule()
@@ -297,7 +305,7 @@ class _Flow:
         if not self.connected and link.spec.cut:
             self._setup = Handshake(None, None)
         elif not self.connected and was_cut:
-            self.shake_hands()
+            self.shake_hands(now)
         if self.connected:
             self.deliver()
 
@@ -360,7 +368,7 @@ def start_impaired(loop: Loop, client: socket.SocketType, client_fd: int, backen
     far.peer = near
     flow = _Flow(loop, near, far, connected=False)
     flow.near.update()
-    flow.shake_hands()
+    flow.shake_hands(flow.began)
 
 
 def impair_flow(half: Half) -> None:

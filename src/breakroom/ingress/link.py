@@ -194,6 +194,7 @@ class Lane:
         self._spec = spec
         self._bucket = bucket
         if spec.cut:
+            self._last = 0  # What was planned is off.
             for parcel in self._parcels:
                 parcel.due = None
         elif was_cut and self.opens is not None and self._parcels:
@@ -291,14 +292,14 @@ class Link:
         """The random numbers of the link's connection `number` for one purpose."""
         return Random(f"{self.spec.seed}/{self._name}/{number}/{what}")  # noqa: S311  a model's dice, not a secret
 
-    def handshake(self, began: int, now: int, random: Random) -> Handshake:
-        """Set up a connection whose first SYN left at `began`; tries before `now` were made in vain."""
+    def handshake(self, began: int, usable: int, random: Random) -> Handshake:
+        """Set up a connection whose first SYN left at `began`; tries before the link was `usable` were in vain."""
         spec = self.spec
         if spec.cut:
             return Handshake(None, None)
         at, timeout = began, _SYN_RTO
         for _ in range(_SYN_TRIES):
-            if at >= now and random.random() >= spec.loss:
+            if at >= usable and random.random() >= spec.loss:
                 arrives = at + spec.flight_ns(random)
                 if random.random() >= spec.loss:
                     return Handshake(arrives, arrives + spec.flight_ns(random))
