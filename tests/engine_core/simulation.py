@@ -1,13 +1,14 @@
-"""A shell that exists only in virtual time: carries out the core's instructions, and checks its promises at every step.
+"""A shell that exists only in virtual time: carries out the core's instructions and checks its promises all along.
 
-Used by the tests of the core. It plays the processes: how long preparing, starting, probing and stopping take, whether a
-program answers SIGTERM, whether probes succeed. After every event `Checker` looks at everything that must always
-hold. Nothing here is random by itself: the tests decide, by hand or through hypothesis.
+Used by the tests of the core. It plays the processes: how long preparing, starting, probing and stopping take,
+whether a program answers SIGTERM, whether probes succeed. After every event `Checker` looks at everything that must
+always hold. Nothing here is random by itself: the tests decide, by hand or through hypothesis.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -100,7 +101,7 @@ class Checker:
             assert task.history[: len(old.history)] == old.history, f"{task.id}'s history was rewritten"
         states = [step.state for step in task.history]
         assert states[-1] == task.state
-        assert all(pair in self._steps for pair in zip(states, states[1:], strict=False)), states
+        assert all(pair in self._steps for pair in itertools.pairwise(states)), states
         in_ingress = task.id in self._sim.rotation
         assert task.in_rotation == in_ingress, f"{task.id}: the ingress and the core disagree"
         if task.in_rotation:
@@ -145,8 +146,8 @@ class Checker:
 class Simulation:
     """An orchestrator with a simulated shell under virtual time.
 
-    `do` brings an event and carries out what follows at this moment; `run` lets time pass. `log` has every instruction with
-    its time.
+    `do` brings an event and carries out what follows at this moment; `run` lets time pass. `log` has every
+    instruction with its time.
     """
 
     def __init__(self, behaviour: Behaviour | None = None, nodes: int = 1, *, check: bool = True) -> None:

@@ -25,7 +25,7 @@ from breakroom.spec.service import (
 from engine_core.simulation import Behaviour, Simulation, ms
 
 TIMES = st.sampled_from([0, ms(1), ms(200), SECOND, 5 * SECOND, 20 * SECOND])
-RUN = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RUN = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 checks = st.none() | st.builds(
     Healthcheck,

@@ -59,7 +59,7 @@ def test_a_step_that_the_table_does_not_have_is_a_bug_of_the_core_told_with_the_
     [task] = sim.tasks("web")
     store.nodes = sim.orchestrator._store.nodes
     store.put(task)
-    with pytest.raises(CoreBug, match="no transition from running by PLACED.*history: new at"):
+    with pytest.raises(CoreBug, match=r"no transition from running by PLACED.*history: new at"):
         store.advance(task, Cause.PLACED)
 
 

@@ -90,20 +90,21 @@ class Lifecycle:
             else:
                 task = store.change(task, error=error, message=message)
             return task
-        task = store.advance(task, Cause.PLACED, node=node)
-        task = store.advance(task, Cause.ACCEPTED)
-        task = store.advance(task, Cause.PREPARE)
+        task = store.advance(task, Cause.PLACED, Cause.ACCEPTED, Cause.PREPARE, node=node)
         store.report(task.id)
         store.emit(Prepare(task))
         return task
 
     def prepared(self, task: Task, port: int) -> None:
         """The shell could prepare it: start it, or keep it ready until it is wanted running."""
-        task = self._store.advance(task, Cause.PREPARED, port=port)
+        store = self._store
         if task.desired == Desired.RUNNING:
-            self._start(task)
+            task = store.advance(task, Cause.PREPARED, Cause.START, port=port)
+            store.report(task.id)
+            store.emit(Start(task))
         else:
-            self._store.report(task.id)
+            task = store.advance(task, Cause.PREPARED, port=port)
+            store.report(task.id)
 
     def rejected(self, task: Task, error: str) -> None:
         """The shell could not prepare it."""

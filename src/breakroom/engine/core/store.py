@@ -199,26 +199,29 @@ class Store:
         return self.put(replace(task, **values))  # type: ignore[arg-type]  # names are checked by replace itself
 
     def advance(
-        self, task: Task, cause: Cause, *, error: str = "", message: str = "", **values: object
+        self, task: Task, *causes: Cause, error: str = "", message: str = "", **values: object
     ) -> Task:
-        """Move a task's observed state along the table.
+        """Move a task's observed state along the table, by one or more causes at once; set other fields with it.
 
         Raises:
             CoreBug: the table has no such step.
         """
         self._fresh(task)
-        rule = next_state(task.state, cause)
-        if rule is None:
-            raise CoreBug(f"no transition from {task.state.word} by {cause.name}", task)
-        said = message or rule.message
-        step = Transition(t=self.now, state=rule.target, message=error or said)
+        state, said = task.state, task.message
+        history = list(task.history)
+        for cause in causes:
+            rule = next_state(state, cause)
+            if rule is None:
+                raise CoreBug(f"no transition from {state.word} by {cause.name}", task)
+            state, said = rule.target, message or rule.message
+            history.append(Transition(t=self.now, state=state, message=error or said))
         moved = replace(
             task,
-            state=rule.target,
+            state=state,
             state_since=self.now,
             message=said,
             error=error,
-            history=(*task.history, step),
+            history=tuple(history),
             **values,  # type: ignore[arg-type]  # names are checked by replace itself
         )
         return self.put(moved)
