@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from breakroom.i18n import LANGUAGES, Language, detect_language, translator
-from breakroom.i18n.formats import duration, ratio
+from breakroom.i18n.formats import UNKNOWN, duration, ratio
 from breakroom.i18n.josa import attach
 from breakroom.i18n.messages import MESSAGES
 from breakroom.i18n.reasons import REASONS
@@ -63,6 +63,31 @@ def test_a_reason_like_object_is_put_into_words() -> None:
     assert KO.reason(reason) == "플랫폼이 장애를 감지하기까지 1.25초(손실 시간의 50.0%)가 걸렸습니다."
 
 
+def test_every_claim_of_the_analysis_has_a_text() -> None:
+    codes = importlib.import_module("breakroom.analysis.claims").CLAIM_CODES
+    assert set(LABELS["claim"]) == set(codes)
+
+
+def test_a_measured_value_in_a_reason_has_its_metrics_unit() -> None:
+    params = {"text": "orchestrated.outage <= 1s", "value": 1.926}
+    assert (
+        EN.message("verdict.condition-not-met", params)
+        == "Not met: orchestrated.outage <= 1s (measured: 1.93 s)."
+    )
+    near = EN.message("condition.within-resolution", {"metric": "availability", "resolution": 0.001})
+    assert near.endswith("(0.1%).")
+
+
+def test_a_family_of_codes_shares_one_text() -> None:
+    params = {"message": "no such program", "hint": "install it"}
+    assert EN.message("platform.no-program", params) == (
+        "The platform could not do its part: no such program (install it)"
+    )
+    assert (
+        EN.message("platform.other", {"message": "x", "hint": ""}) == "The platform could not do its part: x"
+    )
+
+
 def test_an_unknown_code_is_shown_with_its_values() -> None:
     assert EN.message("new.code", {"n": 3}) == "new.code (n=3)"
 
@@ -85,7 +110,7 @@ def test_a_list_is_joined_as_the_language_does() -> None:
 @pytest.mark.parametrize(
     ("seconds", "en", "ko"),
     [
-        (None, "–", "–"),
+        (None, UNKNOWN, UNKNOWN),
         (0, "0 s", "0초"),
         (0.0004, "0.4 ms", "0.4ms"),
         (0.34, "340 ms", "340ms"),
@@ -95,7 +120,7 @@ def test_a_list_is_joined_as_the_language_does() -> None:
         (119.97, "2 min", "2분"),
         (320, "5 min 20 s", "5분 20초"),
         (7_500, "2 h 5 min", "2시간 5분"),
-        (-0.02, "−20 ms", "−20ms"),
+        (-0.02, "\N{MINUS SIGN}20 ms", "\N{MINUS SIGN}20ms"),
     ],
 )
 def test_durations(seconds: float | None, en: str, ko: str) -> None:

@@ -1,4 +1,4 @@
-"""A made-up run, complete in every field, for the presenters' tests: what the numbers are does not matter, what is shown does."""
+"""A made-up run, complete, for the presenters' tests: its numbers do not matter, their being shown does."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _trial(name: str, repeat: int, drill: str, rng: random.Random) -> tuple[Tria
             bands.append(
                 Band(task=f"web.{slot}.a", slot=slot, version=1, state="rotation", from_s=-3.9, to_s=end)
             )
-    outages = ()
+    outages: tuple[Outage, ...] = ()
     if down:
         outages = (
             Outage(
@@ -396,7 +396,7 @@ def _run(*, repeat: int = 1, names: tuple[str, ...] = tuple(SHAPES), drill: str 
         drills=(results,),
         claims=(
             Claim(
-                code="single-full-outage",
+                code="single-out-while-failed",
                 verdict="met",
                 value=1.0,
                 modelled=False,

@@ -1,4 +1,4 @@
-"""The HTML report in a real browser: charts are drawn, the language and what is shown can be chosen, nothing is asked of the network."""
+"""The HTML report in a real browser: charts are drawn, controls work, nothing is asked of the network."""
 
 from __future__ import annotations
 
@@ -138,7 +138,8 @@ def test_repeats_can_be_chosen_charts_zoom_together_and_a_narrow_page_fits(
         "document.querySelector('main[lang=en] .plot[data-figure=timeline]').textContent.includes('repeat 3')",
     )
     report.page.click("main[lang=en] [data-zoom=near]")
-    ranges = """[...document.querySelectorAll('main[lang=en] [data-figure=timeline], main[lang=en] [data-figure=latency]')]
+    ranges = """['timeline', 'latency']
+        .map(name => document.querySelector(`main[lang=en] [data-figure=${name}]`))
         .map(plot => JSON.stringify(plot.layout.xaxis2.range))"""
     _until(report, f"{ranges}.every(range => range === '[-1,4]')")
     report.page.set_viewport_size({"width": 380, "height": 800})

@@ -1,8 +1,9 @@
-"""The charts' figure dictionaries: accepted by Plotly's own validation, true to their data, small where they must be."""
+"""The charts' figure dictionaries: accepted by Plotly's own validation, true to their data, small."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ def _lanes(made: Made) -> list[Lane]:
 
 
 def _resolved(node: Any) -> Any:
-    """Colours as the page's script would put them in: Plotly's validation in Python knows no CSS variables everywhere."""
+    """Colours as the page's script would put them in."""
     if isinstance(node, dict):
         return {key: _resolved(value) for key, value in node.items()}
     if isinstance(node, list):
@@ -84,7 +85,7 @@ def test_panels_do_not_overlap(made: Callable[..., Made]) -> None:
     layout = timeline(_lanes(made()), translator("ko"))["layout"]
     domains = sorted(value["domain"] for key, value in layout.items() if key.startswith("yaxis"))
     assert all(low < high for low, high in domains)
-    assert all(first[1] < second[0] for first, second in zip(domains, domains[1:], strict=False))
+    assert all(first[1] < second[0] for first, second in pairwise(domains))
 
 
 def test_the_fault_is_marked_at_zero_in_every_panel(made: Callable[..., Made]) -> None:

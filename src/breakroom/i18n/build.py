@@ -1,9 +1,9 @@
-"""Keeps the catalogues in step with the source: extract, update, compile. A developer's command, needs Babel (dev group).
+"""Keeps the catalogues in step with the source: extract, update, compile. For developers, needs Babel.
 
     python -m breakroom.i18n.build          # rewrite breakroom.po and breakroom.mo, list what has no translation
 
-Reads the package's Python files and templates, and writes only under `i18n/locale`. The tests call `extract` and `compiled` to
-see that nothing was forgotten. Output is deterministic: no dates, no line numbers.
+Reads the package's Python files and templates, and writes only under `i18n/locale`. The tests call `extract` and
+`compiled` to see that nothing was forgotten. Output is deterministic: no dates, no line numbers.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ HEADER = "Content-Type: text/plain; charset=utf-8\nLanguage: {lang}\nPlural-Form
 def compiled(catalogue: Catalog) -> bytes:
     """The catalogue in gettext's binary form (GNU gettext manual, "The Format of GNU MO Files").
 
-    Not by Babel's writer, which puts the time and its own version into the file, so that it would never stay the same.
+    Not by Babel's writer, which puts the time and its own version into the file, so that it would never stay the
+    same.
     """
     texts = {b"": HEADER.format(lang=catalogue.locale).encode()}
     for message in catalogue:

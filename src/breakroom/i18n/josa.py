@@ -1,7 +1,8 @@
 """Korean particles (조사) that depend on how the word before them ends.
 
-A Korean sentence with a placeholder cannot know whether `이` or `가` follows, because the value decides. Catalogues write both,
-as `{contender}(은/는)`; `attach` chooses after the values have been filled in. Called by `i18n.translator` only. Pure.
+A Korean sentence with a placeholder cannot know whether `이` or `가` follows, because the value decides. Catalogues
+write both, as `{contender}(은/는)`; `attach` chooses after the values have been filled in. Called by
+`i18n.translator` only. Pure.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _LATIN_ENDINGS = (
     ("ic", 1),
     ("et", 19),
 )
-"""How an English word's written ending sounds when Koreans read it; every other ending is read with a vowel (스, 트, 드 …)."""
+"""How an English word's written ending sounds when Koreans read it; all others end in a vowel (스, 트, 드 …)."""
 
 _LATIN_LETTERS = {"L": _RIEUL, "M": 16, "N": 4, "R": _RIEUL}
 """Letters whose own names end in a consonant (엘, 엠, 엔, 알): the last letter of an abbreviation in capitals."""

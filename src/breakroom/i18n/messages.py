@@ -1,13 +1,26 @@
-"""The English text for every message code that is not a finding: problem records, notes of the director, lines of the command line.
+"""The English text for every message code that is not a finding: problem records, notes of the director.
 
-To add one: put `"code": N_("Sentence with {placeholder:kind}.")` into `MESSAGES`, run `python -m breakroom.i18n.build`, and
-fill in what it reports as missing in `locale/ko/LC_MESSAGES/breakroom.po`. Texts that need no code can stand where they are
-used, in `translator.say("…")`; extraction finds both.
+To add one: put `"code": N_("Sentence with {placeholder:kind}.")` into `MESSAGES`, run `python -m
+breakroom.i18n.build`, and fill in what it reports as missing in `locale/ko/LC_MESSAGES/breakroom.po`. Texts that
+need no code can stand where they are used, in `translator.say("…")`; extraction finds both.
 """
 
 from __future__ import annotations
 
+from breakroom.i18n.terms import N_
+
 __all__ = ["MESSAGES"]
 
-MESSAGES: dict[str, str] = {}
-"""code → text. A code is stable: it stands in journals and results; its text may be bettered at any time."""
+MESSAGES: dict[str, str] = {
+    "worker-died": N_("A worker process of the {stream:stream} died ({reason}); its requests are missing."),
+    "engine-died": N_("The orchestrator's process ended unexpectedly: {message}"),
+    "bad-message": N_("A process of breakroom sent what could not be understood: {message}"),
+    "not-steady": N_("The service did not reach its steady state: {message}"),
+    "left-behind": N_("Left on the machine after the trial: {what}"),
+    "platform.*": N_("The platform could not do its part: {message}{hint:aside}"),
+    "fault.*": N_("The fault could not be injected: {message}"),
+}
+"""code → text; `NAME.*` stands for every code that begins with `NAME.` and has no text of its own.
+
+A code is stable: it stands in journals and results; its text may be bettered at any time.
+"""

@@ -53,7 +53,8 @@ REASONS: dict[str, str] = {
     # Why users lost the time they lost.
     "lost.nothing": N_("No request failed after the fault."),
     "lost.waiting-for-operator": N_(
-        "Users waited {s:duration} ({share:ratio} of the lost time) for a person to restart the service{modelled:modelled}."
+        "Users waited {s:duration} ({share:ratio} of the lost time) for a person to restart the "
+        "service{modelled:modelled}."
     ),
     "lost.detection": N_(
         "{s:duration} ({share:ratio} of the lost time) passed until the platform noticed the failure."
@@ -91,17 +92,20 @@ REASONS: dict[str, str] = {
         "({open:count} open, {refused:count} refused)."
     ),
     "lost.single-failures": N_(
-        "{failed:count} {failed:plural:request|requests} failed; how many connections were open on the target is not known."
+        "{failed:count} {failed:plural:request|requests} failed; how many connections were open on "
+        "the target is not known."
     ),
     "lost.never-recovered": N_(
         "The service did not come back in the {s:duration} it was watched; it was stuck {part:stuck}."
     ),
     # Why capacity was reduced while users were served by the rest.
     "capacity.detection": N_(
-        "Back at full capacity: {s:duration} ({share:ratio} of that time) went by until the platform noticed the failure."
+        "Back at full capacity: {s:duration} ({share:ratio} of that time) went by until the "
+        "platform noticed the failure."
     ),
     "capacity.replacement": N_(
-        "Back at full capacity: {s:duration} ({share:ratio} of that time) went by between noticing the failure and making "
+        "Back at full capacity: {s:duration} ({share:ratio} of that time) went by between noticing "
+        "the failure and making "
         "a new replica."
     ),
     "capacity.restart-delay": N_(
@@ -113,10 +117,12 @@ REASONS: dict[str, str] = {
         "health probe found it healthy (interval {interval_s:duration})."
     ),
     "capacity.rotation": N_(
-        "Back at full capacity: the new replica ran for {s:duration} ({share:ratio} of that time) before it entered rotation."
+        "Back at full capacity: the new replica ran for {s:duration} ({share:ratio} of that time) "
+        "before it entered rotation."
     ),
     "capacity.waiting-for-operator": N_(
-        "Back at full capacity: {s:duration} ({share:ratio} of that time) went by until a person acted{modelled:modelled}."
+        "Back at full capacity: {s:duration} ({share:ratio} of that time) went by until a person "
+        "acted{modelled:modelled}."
     ),
     "capacity.unexplained": N_(
         "Back at full capacity: for {s:duration} ({share:ratio} of that time) the recorded events do not say why."
@@ -174,10 +180,12 @@ REASONS: dict[str, str] = {
         "Measured: {value_s:duration}; the course says {low_s:range_from}{high_s:duration}."
     ),
     "claim.modelled-time": N_(
-        "{value_s:duration}, set by the operator model and not measured; the course says {low_s:range_from}{high_s:duration}."
+        "{value_s:duration}, set by the operator model and not measured; the course says "
+        "{low_s:range_from}{high_s:duration}."
     ),
     "claim.scaled": N_(
-        "At the pace “{pace}” the operator model's time is shortened ({value_s:duration}), so it says nothing on this claim."
+        "At the pace “{pace}” the operator model's time is shortened ({value_s:duration}), so it "
+        "says nothing on this claim."
     ),
     "claim.no-contender": N_("None of the run's contenders is of that kind."),
     "claim.not-measured": N_("The trials do not know this value."),
@@ -191,7 +199,8 @@ REASONS: dict[str, str] = {
         "The single container needed no act of a person either, so there was nothing to save."
     ),
     "claim.acts": N_(
-        "Acts of a person: {single:count} with the single container, {orchestrated:count} orchestrated; saved {saved:ratio}."
+        "Acts of a person: {single:count} with the single container, {orchestrated:count} "
+        "orchestrated; saved {saved:ratio}."
     ),
     # What a reader of the whole run must know.
     "problem.torn-lines": N_(

@@ -1,7 +1,8 @@
 """The vocabulary: one English label for every metric, phase, outcome, state and verdict, and a sentence on each word.
 
-Read by presenters through `i18n.translator`; the keys are those of `analysis.results` and `spec.drill.METRICS`. The texts are
-marked with `N_` so that the catalogues' extraction finds them. Definitions in full: docs/numbers.md, docs/glossary.md.
+Read by presenters through `i18n.translator`; the keys are those of `analysis.results` and `spec.drill.METRICS`. The
+texts are marked with `N_` so that the catalogues' extraction finds them. Definitions in full: docs/numbers.md,
+docs/glossary.md.
 """
 
 from __future__ import annotations
@@ -158,13 +159,11 @@ LABELS: dict[str, dict[str, str]] = {
         "load": N_("load generator"),
     },
     "claim": {
-        "single-full-outage": N_("A single container is 100% down while it has failed"),
-        "orchestrated-keeps-two-thirds": N_(
-            "With one of three replicas lost, at least 66% keeps being served"
-        ),
-        "manual-recovery-minutes": N_("Recovery by hand takes 5 to 10 minutes"),
-        "automatic-within-30s": N_("Automatic recovery takes at most 30 seconds"),
-        "operator-work-80": N_("Orchestration saves 80% of the operator's work"),
+        "single-out-while-failed": N_("A single container is 100% down while it has failed"),
+        "orchestrated-keeps-66": N_("With one of three replicas lost, at least 66% keeps being served"),
+        "manual-recovery-5-to-10-min": N_("Recovery by hand takes 5 to 10 minutes"),
+        "automatic-within-30-s": N_("Automatic recovery takes at most 30 seconds"),
+        "operator-work-80-less": N_("Orchestration saves 80% of the operator's work"),
     },
     "action": {
         "kill": N_("kill"),
@@ -202,4 +201,4 @@ LABELS: dict[str, dict[str, str]] = {
         "ingress": N_("Ingress"),
     },
 }
-"""kind → key → English label. A key that is not here is shown as it is, so that older versions can show newer results."""
+"""kind → key → English label. An unknown key is shown as it is, so that older versions can show newer results."""

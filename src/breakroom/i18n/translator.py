@@ -1,11 +1,13 @@
 """Texts in the reader's language: the one object that presenters, the command line and the live view ask.
 
-`translator("ko")` gives a `Translator`. It looks up English texts in the gettext catalogue, fills placeholders in, and prints
-numbers and units as that language does. It reads the compiled catalogue once and touches nothing else.
+`translator("ko")` gives a `Translator`. It looks up English texts in the gettext catalogue, fills placeholders in,
+and prints numbers and units as that language does. It reads the compiled catalogue once and touches nothing else.
 
-A placeholder may say how its value is printed: `{gap:duration}` (seconds), `:ratio` (0 to 1), `:count`, `:rate` (per second), `:size` (bytes),
-`:list`, `:value:METRIC` (by the metric's kind), `:plural:one|many` (prints one of the two words, for English), `:modelled`, `:delay`,
-`:range_from` (see `_SPECIAL`), or any kind of label `terms.LABELS` such as `:metric`, `:phase`, `:outcome`, `:state`. Without one, text stays and numbers are printed plainly.
+A placeholder may say how its value is printed: `{gap:duration}` (seconds), `:ratio` (0 to 1), `:count`, `:rate`
+(per second), `:size` (bytes), `:list`, `:value:METRIC` (by the metric's kind), `:plural:one|many` (prints one of
+the two words, for English), `:modelled`, `:delay`, `:range_from` (see `_SPECIAL`), or any kind of label
+`terms.LABELS` such as `:metric`, `:phase`, `:outcome`, `:state`. Without one, text stays and numbers are printed
+plainly.
 """
 
 from __future__ import annotations
@@ -62,17 +64,18 @@ class Translator:
     def say(self, template: str, /, **params: Any) -> str:
         """Translate an English text and fill its placeholders in.
 
-        A placeholder without a value becomes a dash: a report must be shown even when a newer journal lacks a parameter.
+        A placeholder without a value becomes a dash: a report must be shown even when a newer journal lacks a
+        parameter.
         """
         return self._fill(self.gettext(template), params)
 
     def message(self, code: str, params: Mapping[str, Any] | None = None) -> str:
         """The text of a message or reason code; an unknown code is shown with its parameters, never dropped."""
-        template = REASONS.get(code) or MESSAGES.get(code)
+        template = REASONS.get(code) or MESSAGES.get(code) or MESSAGES.get(f"{code.partition('.')[0]}.*")
         if template is None:
             details = ", ".join(f"{name}={value}" for name, value in (params or {}).items())
             return f"{code} ({details})" if details else code
-        return self.say(template, **dict(params or {}))
+        return self.say(template, **self._with_units(dict(params or {})))
 
     def reason(self, reason: Sentence) -> str:
         """The sentence of a `Reason` of the results, or of a `Problem` of the journal."""
@@ -126,6 +129,18 @@ class Translator:
         if self.lang == "en" and len(words) > 1:
             return f"{', '.join(words[:-1])} and {words[-1]}"
         return ", ".join(words)
+
+    def _with_units(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Print what was measured in its metric's unit, where the parameters name the metric or a condition on it."""
+        metric = params.get("metric")
+        text = params.get("text")
+        if metric is None and isinstance(text, str):
+            metric = next((name for name in METRIC_KINDS if f".{name} " in text), None)
+        if metric in METRIC_KINDS:
+            for name in ("value", "resolution"):
+                if isinstance(params.get(name), int | float):
+                    params[name] = self.metric_value(str(metric), params[name])
+        return params
 
     def _fill(self, template: str, params: Mapping[str, Any]) -> str:
         text = self._formatter.vformat(template, (), params)
@@ -182,9 +197,10 @@ class _Formatter(Formatter):
 _SPECIAL: dict[str, Callable[[Any, Translator], str]] = {
     "modelled": lambda value, t: t.gettext(" (modelled)") if value else "",
     "delay": lambda value, t: t.gettext("a growing backoff") if value is None else t.duration(value),
+    "aside": lambda value, _t: f" ({value})" if value else "",
     "range_from": lambda value, t: t.say("{low:duration} to ", low=value) if value else "",
 }
-"""Kinds of placeholder that are words of their own: `:modelled` (a flag), `:delay` (None: backoff), `:range_from` (may be absent)."""
+"""Placeholders that are words themselves. `:modelled` is a flag, `:delay` None a backoff; the others may be empty."""
 
 
 @lru_cache(maxsize=len(LANGUAGES))

@@ -1,4 +1,4 @@
-"""Presents a run's findings as files: `results.json`, `report.md`, and `report.html`, which works offline and in every language.
+"""Presents a run's findings as files: `results.json`, `report.md`, and `report.html`, which works offline.
 
 Reads findings (`analysis.results`, `analysis.series`); computes no number of its own that a finding could hold.
 """

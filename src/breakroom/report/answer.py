@@ -1,4 +1,4 @@
-"""The one sentence that answers the drill's question: what did the failure cost users, in the best way and in the worst.
+"""The one sentence that answers the drill's question: what did the failure cost users, at best and at worst.
 
 Used at the top of every report and by the command line's summary. Reads medians of the findings only. Pure.
 """

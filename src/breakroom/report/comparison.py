@@ -1,7 +1,7 @@
 """The comparison table: what each way of deploying cost its users, one row a number, one column a contender.
 
-Used by the Markdown and the HTML report alike. Reads findings only; every cell carries its resolution, and over repeats
-its interval, so that no number stands bare. Pure.
+Used by the Markdown and the HTML report alike. Reads findings only; every cell carries its resolution, and over
+repeats its interval, so that no number stands bare. Pure.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The report as one HTML file that works offline: texts in every language, charts drawn by the Plotly script inside it.
 
-Called by `report.write`. Reads its own templates and Plotly's script from the installed packages, nothing else. All texts
-go through the template's autoescape; JSON inside the page cannot end its script element; a content security policy
-forbids every request.
+Called by `report.write`. Reads its own templates and Plotly's script from the installed packages, nothing else. All
+texts go through the template's autoescape; JSON inside the page cannot end its script element; a content security
+policy forbids every request.
 """
 
 from __future__ import annotations

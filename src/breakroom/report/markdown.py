@@ -1,4 +1,4 @@
-"""The report as Markdown: the same findings as the HTML, as tables that paste into an issue, a wiki or the course's submission.
+"""The report as Markdown: the same findings as the HTML, as tables to paste into an issue, a wiki or a submission.
 
 Called by `report.write`. Pure: a view in, text out.
 """

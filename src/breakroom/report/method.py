@@ -1,6 +1,7 @@
 """How it was measured: the part of a report that lets a reader distrust the numbers and find them sound.
 
-Turns plans, generators, proofs, host and the tool's own cost into labelled lines and tables, for Markdown and HTML alike. Pure.
+Turns plans, generators, proofs, host and the tool's own cost into labelled lines and tables, for Markdown and HTML
+alike. Pure.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def _facts(results: RunResults, t: Translator) -> Iterator[tuple[str, str]]:
         yield (
             t.say("Modelled"),
             t.say(
-                "Nobody sat at the keyboard: the operator's reaction time is a model, set in the drill. Every number that "
+                "Nobody sat at the keyboard: the operator's reaction time is a model, set in the "
+                "drill. Every number that "
                 "contains it is marked; all others are measured."
             ),
         )

@@ -1,6 +1,7 @@
 """A run's findings as texts in one language, in the order in which a report shows them.
 
-Made once per language by `view_of`; the Markdown and the HTML report only lay it out, so that both say the same. Pure.
+Made once per language by `view_of`; the Markdown and the HTML report only lay it out, so that both say the same.
+Pure.
 """
 
 from __future__ import annotations
@@ -260,7 +261,8 @@ def _differences(drill: DrillResults, t: Translator) -> tuple[str, ...]:
             )
         else:
             sentence = t.say(
-                "{metric:metric}: {better} and {worse} differ by {difference}, no more than the runs differ among themselves.",
+                "{metric:metric}: {better} and {worse} differ by {difference}, no more than the "
+                "runs differ among themselves.",
                 **values,
             )
         sentences.append(sentence)
@@ -280,23 +282,21 @@ def _difference_values(comparison: Comparison, t: Translator) -> dict[str, str]:
 
 
 def _claims(results: RunResults, t: Translator) -> tuple[ClaimView, ...]:
-    views = []
-    for claim in results.claims:
-        views.append(
-            ClaimView(
-                text=t.label("claim", claim.code),
-                value=_claim_value(claim.code, claim.value, t),
-                verdict=claim.verdict,
-                word=t.label("verdict", claim.verdict),
-                reason=t.reason(claim.reason),
-                modelled=claim.modelled,
-            )
+    return tuple(
+        ClaimView(
+            text=t.label("claim", claim.code),
+            value=_claim_value(claim.code, claim.value, t),
+            verdict=claim.verdict,
+            word=t.label("verdict", claim.verdict),
+            reason=t.reason(claim.reason),
+            modelled=claim.modelled,
         )
-    return tuple(views)
+        for claim in results.claims
+    )
 
 
 def _claim_value(code: str, value: float | None, t: Translator) -> str:
     return t.duration(value) if code in DURATION_CLAIMS else t.ratio(value)
 
 
-DURATION_CLAIMS = frozenset({"manual-recovery-minutes", "automatic-within-30s"})
+DURATION_CLAIMS = frozenset({"manual-recovery-5-to-10-min", "automatic-within-30-s"})

@@ -1,7 +1,7 @@
 """Writes a run's results and reports into its directory, each file whole or not at all.
 
-Called by the command line after a run, when it was interrupted, and by `breakroom report`. Touches only the run's directory and, for
-`update_latest`, the link `latest` beside it.
+Called by the command line after a run, when it was interrupted, and by `breakroom report`. Touches only the run's
+directory and, for `update_latest`, the link `latest` beside it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Latency over time for each contender: the median and the 99th percentile of successful probe requests, on a logarithmic axis.
+"""Latency over time for each contender: median and 99th percentile of successful probe requests, logarithmic.
 
 Called by `report.html`. Pure.
 """

@@ -1,6 +1,7 @@
 """The stack of panels that the timeline and latency charts are made of: one block a contender, one x axis for all.
 
-Panels are placed by pixels from the top, because a block's height follows from its number of replicas. A private helper of `charts`. Pure.
+Panels are placed by pixels from the top, because a block's height follows from its number of replicas. A private
+helper of `charts`. Pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Recovery taken apart: one bar a contender, one segment a phase, from the fault to full capacity.
 
-Called by `report.html`, with a table of the same moments beside it. The medians of the phases come from the findings. Pure.
+Called by `report.html`, with a table of the same moments beside it. The medians of the phases come from the
+findings. Pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Colours, patterns and axes that the charts share.
 
-Colours are names of CSS variables (`var(--ok)`): the page's script puts in what the reader's light or dark scheme says. They are
-taken from Okabe and Ito's palette, which the colour-blind can tell apart, and every kind of failure has a pattern too. Pure.
+Colours are names of CSS variables (`var(--ok)`): the page's script puts in what the reader's light or dark scheme
+says. They are taken from Okabe and Ito's palette, which the colour-blind can tell apart, and every kind of failure
+has a pattern too. Pure.
 """
 
 from __future__ import annotations

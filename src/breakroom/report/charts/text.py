@@ -1,7 +1,8 @@
 """Texts inside a chart: escaped for Plotly, and in both languages at once.
 
-Plotly reads a few HTML tags in its texts, so names that people chose are escaped. A chart is made once per language and the two are merged:
-what differs becomes a pair, which the page's script resolves. So data stands in the file once. Pure.
+Plotly reads a few HTML tags in its texts, so names that people chose are escaped. A chart is made once per language
+and the two are merged: what differs becomes a pair, which the page's script resolves. So data stands in the file
+once. Pure.
 """
 
 from __future__ import annotations

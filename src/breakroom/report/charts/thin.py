@@ -1,6 +1,7 @@
 """Fewer bins for a chart, where many repeats would make the file too large.
 
-Called by `report.html`. Counts are summed; of percentiles the largest is kept, so that no peak is lost. Tables never use it. Pure.
+Called by `report.html`. Counts are summed; of percentiles the largest is kept, so that no peak is lost. Tables
+never use it. Pure.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ V = TypeVar("V")
 
 
 def thin(series: TrialSeries, max_bins: int) -> TrialSeries:
-    """The series with at most `max_bins` bins, each a whole number of the old ones; the series itself if it has no more."""
+    """The series with at most `max_bins` bins, each made of whole old ones; the series itself if it has no more."""
     factor = -(-len(series.at_s) // max(1, max_bins))
     if factor <= 1:
         return series

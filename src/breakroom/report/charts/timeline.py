@@ -1,6 +1,7 @@
-"""The main chart: for each contender, what users got over time, the work served, and the replicas' states, on one time axis.
+"""The main chart: for each contender, what users got, the work served, the replicas' states, on one time axis.
 
-Called by `report.html` for the median trials and for each repeat. Needs `TrialResults` (marks, bands) and `TrialSeries`. Pure.
+Called by `report.html` for the median trials and for each repeat. Needs `TrialResults` (marks, bands) and
+`TrialSeries`. Pure.
 """
 
 from __future__ import annotations
