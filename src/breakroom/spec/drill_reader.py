@@ -8,7 +8,7 @@ Called by `spec.loader`. Mistakes are noted in a `Problems`, with the place in t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from breakroom.spec.compose import ServiceReader
@@ -86,13 +86,17 @@ class DrillReader:
     """Reads one resolved document, for one pace after the other."""
 
     def __init__(
-        self, document: MapNode, default_contenders: MapNode, variables: Mapping[str, str], problems: Problems
+        self,
+        document: MapNode,
+        default_contenders: Callable[[], MapNode],
+        variables: Mapping[str, str],
+        problems: Problems,
     ) -> None:
-        """`default_contenders` is a drill document whose contenders are used where this one has none."""
+        """`default_contenders` gives a drill document whose contenders are used where this one has none."""
         self._problems = problems
         self._services = ServiceReader(variables, problems)
         if document.get("contenders") is None:
-            document = _with_contenders_of(document, default_contenders)
+            document = _with_contenders_of(document, default_contenders())
         self._document = document
 
     def read(self, pace: str, name: str, source: str) -> Drill | None:

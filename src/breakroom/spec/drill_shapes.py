@@ -94,20 +94,14 @@ class Deferred(Shape):
             "pattern": "#.",
             "description": "a service in a Compose file: compose.yaml#web",
         }
-        source = {**schema, "properties": {**schema["properties"], "from": reference}}
         # With `from`, null takes a key of the Compose file's service away, also one that breakroom does not use.
-        nothing: Schema = {"type": "null"}
-        patterns = {**schema.get("patternProperties", {}), "^[a-z_]+$": {}}
-        removals = dict.fromkeys(keys.REFUSED_SERVICE, nothing)
-        inherited = {
-            **{k: v for k, v in source.items() if k != "additionalProperties"},
+        inherited: Schema = {
+            **schema,
             "properties": {
-                **{k: nullable(v) for k, v in source["properties"].items() if k != "from"},
-                **removals,
+                **{key: nullable(value) for key, value in schema["properties"].items()},
+                **{key: {"type": "null"} for key in keys.REFUSED_SERVICE},  # noqa: C420  # not one shared dict
                 "from": reference,
             },
-            "patternProperties": {k: v for k, v in patterns.items() if k == "^x-"},
-            "additionalProperties": False,
             "required": ["from"],
         }
         return {"anyOf": [reference, schema, inherited]}

@@ -120,7 +120,7 @@ def load_drill(
             correct=f"--pace {near or known[0]}",
         )
     variables = os.environ if env is None else env
-    reader = DrillReader(document, documents.default_contenders(), variables, problems)
+    reader = DrillReader(document, documents.default_contenders, variables, problems)
     stem, shown = _name_of(root), "built-in" if _is_built_in(root) else root.place.file
     drill = reader.read(pace, stem, shown)
     for other in known:
