@@ -1,9 +1,9 @@
 """Many replicas on one machine: how fast they start, come back when half are killed at once, and what idling costs.
 
 Run it: `python benchmarks/bench_replicas.py [--replicas 200] [--idle 10]`.
-The replicas are `tiny_server.py` behind the ingress, restart delay 0. "Converged" is when every wanted task is running, in
-rotation, and answers a GET on its own port. Idle CPU is the CPU time of the engine and the ingress, as the kernel counts it, over
-the idle time; the target is below 3 % of a core for both together.
+The replicas are `tiny_server.py` behind the ingress, restart delay 0. They are back when every wanted task is
+running, in rotation, and answers a GET on its own port. Idle CPU is the CPU time of the engine and the ingress, as
+the kernel counts it, over the idle time; the target is below 3 % of a core for both together.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Fleet:
         self.stats = 0
 
     def emit(self, record: Record) -> None:
+        """Take a record in."""
         match record:
             case TaskChanged(task=task, state=state):
                 (self.running.add if state == "running" else self.running.discard)(task)
@@ -51,6 +52,7 @@ class Fleet:
         self.news.set()
 
     async def serving(self, wanted: int) -> None:
+        """Wait until exactly so many tasks run and are in rotation."""
         async with asyncio.timeout(GIVE_UP_SECONDS):
             while len(self.running & self.in_rotation) != wanted:
                 self.news.clear()
@@ -127,7 +129,10 @@ async def measure(replicas: int, idle: float, directory: Path) -> float:
             ("all replaced and answering", f"{time.monotonic() - begun:.2f} s"),
         ]
         engine = deployment.engine_pid
-        ours = [engine, *(p.pid for p in psutil.Process(engine).children() if "breakroom.ingress" in p.cmdline())]
+        ours = [
+            engine,
+            *(p.pid for p in psutil.Process(engine).children() if "breakroom.ingress" in p.cmdline()),
+        ]
         await asyncio.sleep(1)
         before, stats_before = [cpu_seconds([pid]) for pid in ours], fleet.stats
         await asyncio.sleep(idle)
@@ -135,13 +140,18 @@ async def measure(replicas: int, idle: float, directory: Path) -> float:
         rows += [
             ("idle CPU of the engine", f"{shares[0]:.2f} % of a core"),
             ("idle CPU of the ingress", f"{sum(shares[1:]):.2f} % of a core"),
-            ("memory samples taken per task while idle", f"{(fleet.stats - stats_before) / replicas / idle:.2f} /s"),
+            (
+                "memory samples taken per task while idle",
+                f"{(fleet.stats - stats_before) / replicas / idle:.2f} /s",
+            ),
             ("engine's resident memory", f"{psutil.Process(engine).memory_info().rss / 2**20:.1f} MiB"),
         ]
     finally:
         begun = time.monotonic()
         left = await deployment.remove()
-        rows.append(("removed", f"{time.monotonic() - begun:.2f} s, left behind: {', '.join(left) or 'nothing'}"))
+        rows.append(
+            ("removed", f"{time.monotonic() - begun:.2f} s, left behind: {', '.join(left) or 'nothing'}")
+        )
         for name, value in rows:
             print(f"{name:45}{value}")
     return sum(shares)
@@ -155,7 +165,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         percent = asyncio.run(measure(args.replicas, args.idle, Path(directory)))
     met = percent < TARGET_PERCENT
-    print(f"idle CPU together: {percent:.2f} % (target: below {TARGET_PERCENT:g} %): {'met' if met else 'NOT MET'}")
+    print(
+        f"idle CPU together: {percent:.2f} % (target: below {TARGET_PERCENT:g} %): {'met' if met else 'NOT MET'}"
+    )
     return 0 if met else 1
 
 

@@ -64,6 +64,8 @@ class TaskView:
     healthy: bool | None
     pid: int | None
     version: int
+    port: int | None = None
+    """Where the task itself can be reached on this machine, past the ingress; None if it cannot."""
 
 
 class Deployment(Protocol):

@@ -1,7 +1,7 @@
 """The platform `local`: real processes on this machine under breakroom's own orchestrator. Needs no Docker, no root.
 
-Used by the director through `platforms.base`. Each deployment is one engine process; this module turns the protocol's
-calls into requests to it, and what it pushes into journal records.
+Used by the director through `platforms.base`. Each deployment is one engine process; this module turns the
+protocol's calls into requests to it, and what it pushes into journal records.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class LocalPlatform:
         """Start an engine and let it create the contender's service.
 
         Raises:
-            PlatformError: `image-unknown`, `program-missing`, `port-taken`, `unsupported`, or an `engine-…`. Nothing is left behind.
+            PlatformError: `image-unknown`, `program-missing`, `port-taken`, `unsupported`, or an `engine-…` or
+                `ingress-…` of our own. Nothing is left behind.
         """
         spec = resolve(contender.service)
         if not spec.ports:
@@ -159,6 +160,7 @@ class LocalDeployment:
                 healthy=info.healthy,
                 pid=info.pid,
                 version=info.version,
+                port=info.port,
             )
             for info in infos
         ]
@@ -289,6 +291,6 @@ _SAME_FIELDS: dict[type, type[Any]] = {
 
 def _task_changed(trial: str, info: protocol.TaskInfo) -> TaskChanged:
     fields = msgspec.structs.asdict(info)
-    # Rotation and health have records of their own.
-    del fields["in_rotation"], fields["healthy"]
+    # Rotation and health have records of their own; the port is nothing to a reader.
+    del fields["in_rotation"], fields["healthy"], fields["port"]
     return TaskChanged(trial=trial, **fields)

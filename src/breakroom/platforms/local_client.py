@@ -1,8 +1,8 @@
 """The main process's end of one engine: starts it, asks it, hears it, and notices its death.
 
-Used by `platforms.local` alone. Replies are matched to requests by id; everything else goes to `on_pushed`. If the engine ends before
-it was told to, every waiting request fails with `engine-died`, `on_death` is called, and what the engine could no
-longer kill is killed from here.
+Used by `platforms.local` alone. Replies are matched to requests by id; everything else goes to `on_pushed`.
+If the engine ends before it was told to, every waiting request fails with `engine-died`, `on_death` is
+called, and what the engine could no longer kill is killed from here.
 """
 
 from __future__ import annotations

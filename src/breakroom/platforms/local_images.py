@@ -1,12 +1,13 @@
 """Images on the local platform: the names of the sample apps stand for their files in this installation.
 
-Used by `platforms.local`. An image cannot be pulled or unpacked without a container engine, so a name is either one of the
-course's or needs a `command`. A digest is taken of what will really run.
+Used by `platforms.local`. An image cannot be pulled or unpacked without a container engine, so a name is
+either one of the course's or needs a `command`. A digest is taken of what will really run.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 from collections.abc import Iterable
@@ -69,11 +70,13 @@ def service_digest(spec: ServiceSpec) -> str:
     digest = hashlib.sha256()
     files = [Path(program)]
     for word in words[1:]:
-        # The port differs from task to task and is left as its placeholder.
-        digest.update(Path(word).name.encode() + b"\0")
+        # The port differs from task to task and is left as its placeholder. A file counts by its content, wherever it
+        # lies. os.path says no where pathlib raises: a word may be a whole program, too long for a name.
         path = base / word
-        if path.is_file():
+        if os.path.isfile(path):  # noqa: PTH113  # see above
             files += _apps_files() if path.parent == _apps_directory() else (path,)
+            word = path.name  # noqa: PLW2901  # the word as it is digested
+        digest.update(word.encode() + b"\0")
     for file in files:
         digest.update(_file_digest(file, file.stat().st_mtime_ns))
     digest.update(resolved.environment.get("APP_VERSION", "").encode())

@@ -1,7 +1,7 @@
 """The one place of the shell that makes asyncio tasks: named, kept, and cancelled together.
 
-Used for what takes time beside the core: probes and slow requests. An error in one of them is nobody's to catch, so it goes to
-the loop's exception handler, which ends the engine.
+Used for what takes time beside the core: probes and slow requests. An error in one of them is nobody's to
+catch, so it goes to the loop's exception handler, which ends the engine.
 """
 
 from __future__ import annotations

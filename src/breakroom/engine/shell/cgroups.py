@@ -1,8 +1,8 @@
 """Memory limits by control group, where this process may make one: version 2 or 1.
 
-Used by `engine.shell.memory`. Groups are made only below the engine's own group and are called
-`breakroom-PID-TASK`, so that what a killed engine left can be told from everything else and be swept. A group's own OOM counter is the
-proof that the kernel killed for memory.
+Used by `engine.shell.memory`. Groups are made only below the engine's own group and are called `breakroom-
+PID-TASK`, so that what a killed engine left can be told from everything else and be swept. A group's own OOM
+counter is the proof that the kernel killed for memory.
 
 Sources: kernel documentation, cgroup-v2 ("Memory Interface Files", "No Internal Process Constraint") and
 cgroup-v1/memory (sections 4, 10).

@@ -1,8 +1,8 @@
 """Lines of JSON over one half of a socket pair, written to the kernel at once.
 
-Used by the engine towards its main process and its ingress, and by `platforms.local_client` towards the engine. A stream transport
-may hold what is written until the loop's next turn; here `send` tries the kernel first, because a crashed task must
-leave the ingress before anything else is done.
+Used by the engine towards its main process and its ingress, and by `platforms.local_client` towards the
+engine. A stream transport may hold what is written until the loop's next turn; here `send` tries the kernel
+first, because a crashed task must leave the ingress before anything else is done.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From a service's words to what can be run: the command line, the environment, the check that it exists.
 
-Used by `engine.shell.node` before a task is started, and by the engine before it accepts a service. Pure but for
-looking at the file system.
+Used by `engine.shell.node` before a task is started, and by the engine before it accepts a service. Pure but
+for looking at the file system.
 """
 
 from __future__ import annotations
@@ -62,16 +62,19 @@ def check_program(spec: ServiceSpec) -> str:
 
 
 def task_environment(task: Task, port: int, marker: str) -> dict[str, str]:
-    """The engine's own environment, what a task is told, and what the service sets; the latter wins."""
+    """The engine's own environment, then what the service sets, then what a task is told.
+
+    The last wins: a `PORT: 3000` in a Compose file would put every replica on one port of this machine.
+    """
     return {
         **os.environ,
+        **task.spec.environment,
         MARKER: marker,
         "PORT": str(port),
         "BREAKROOM_TASK_ID": task.id,
         "BREAKROOM_TASK_NAME": task.name,
         "BREAKROOM_TASK_SLOT": str(task.slot),
         "BREAKROOM_VERSION": str(task.spec_version),
-        **task.spec.environment,
     }
 
 

@@ -1,8 +1,8 @@
 """Drives the core: one event at a time, each with its time, its instructions carried out in order before the next.
 
-Used by `engine.shell.engine`. Time never goes backwards for the core: an event that was seen earlier than the last one was handled
-is given the later time. After a few milliseconds of work the loop gets a turn, so that ends and requests are heard
-while a hundred tasks are being started.
+Used by `engine.shell.engine`. Time never goes backwards for the core: an event that was seen earlier than the
+last one was handled is given the later time. After a few milliseconds of work the loop gets a turn, so that
+ends and requests are heard while a hundred tasks are being started.
 """
 
 from __future__ import annotations

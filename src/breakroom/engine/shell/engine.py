@@ -1,7 +1,7 @@
 """The engine process: requests from the main process on one side, the core and the node on the other.
 
-Run by `engine.__main__`. It lives as long as its control socket: at its end, or at SIGTERM, every replica and descendant is
-killed, groups are removed and the process ends, without asking the core.
+Run by `engine.__main__`. It lives as long as its control socket: at its end, or at SIGTERM, every replica and
+descendant is killed, groups are removed and the process ends, without asking the core.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The engine's end of the ingress: starts that process, tells it who is in rotation, hears what it did.
 
-Used by `engine.shell.engine`. Messages are JSON lines over a socket pair; the ingress ends when it sees the end of file. Leaving
-rotation is written to the kernel within the call, so that a crashed task gets no further connection.
+Used by `engine.shell.engine`. Messages are JSON lines over a socket pair; the ingress ends when it sees the
+end of file. Leaving rotation is written to the kernel within the call, so that a crashed task gets no further
+connection.
 """
 
 from __future__ import annotations

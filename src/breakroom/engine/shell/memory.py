@@ -1,8 +1,8 @@
 """A task's memory limit, enforced by a control group or, where none can be made, by watching its resident memory.
 
-Used by `engine.shell.node`. With a control group the kernel kills. Without one the watch reads the resident memory of all of the task's
-processes every 50 ms, and every 10 ms from four fifths of the limit on, and kills the task's processes at the limit. The watch
-runs only while a limited task runs.
+Used by `engine.shell.node`. With a control group the kernel kills. Without one the watch reads the resident
+memory of all of the task's processes every 50 ms, and every 10 ms from four fifths of the limit on, and kills
+the task's processes at the limit. The watch runs only while a limited task runs.
 """
 
 from __future__ import annotations

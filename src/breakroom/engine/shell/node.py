@@ -1,8 +1,8 @@
 """The machine that tasks run on: carries out each instruction of the core with real processes, and reports back.
 
-Used by `engine.shell.engine` alone. It decides nothing: what it observes it hands to `feed` as events. For the exception that
-is the operating system's own: when a task's main process ends, everything that it left behind is killed, as the end of a
-container's first process ends the container.
+Used by `engine.shell.engine` alone. It decides nothing: what it observes it hands to `feed` as events. For
+the exception that is the operating system's own: when a task's main process ends, everything that it left
+behind is killed, as the end of a container's first process ends the container.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Free loopback ports for tasks.
 
-Used by `engine.shell.node` at Prepare. A task's port is chosen below the range from which the kernel takes ports for clients,
-so that no client of the load generator can be sitting on it when the task starts. On Linux a choice is also
-announced as a socket name in the abstract namespace: other engines on the machine see it taken in the time between the choice and
-the task's own `bind`, and the kernel withdraws it when the engine dies. Elsewhere engines only start looking at different places.
+Used by `engine.shell.node` at Prepare. A task's port is chosen below the range from which the kernel takes
+ports for clients, so that no client of the load generator can be sitting on it when the task starts. On Linux
+a choice is also announced as a socket name in the abstract namespace: other engines on the machine see it
+taken in the time between the choice and the task's own `bind`, and the kernel withdraws it when the engine
+dies. Elsewhere engines only start looking at different places.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class PortPool:
             NoFreePortError: there is none.
         """
         for _ in range(len(self._ports)):
-            port = self._ports[self._next]
+            port = self._ports[self._next % len(self._ports)]
             # Going round in a circle keeps a port that was just given back from being reused while
             # clients still believe in its old owner.
             self._next = (self._next + 1) % len(self._ports)

@@ -1,7 +1,7 @@
 """Health probes: one command or one HTTP GET, within a time.
 
-Used by `engine.shell.node` for each `RunProbe`. A command runs in a session of its own, which is killed at the timeout; a GET
-needs no process. Output is kept to 4 KiB, as Docker keeps it.
+Used by `engine.shell.node` for each `RunProbe`. A command runs in a session of its own, which is killed at
+the timeout; a GET needs no process. Output is kept to 4 KiB, as Docker keeps it.
 
 Success, as Docker has it: a command's exit status 0. For GET: a status from 200 to 399.
 """
@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 from urllib.parse import urlsplit
 
 from breakroom.engine.shell.processes import Children, Ended, kill_group
@@ -79,7 +80,7 @@ class _Output:
         self._kept = bytearray()
         self._reader, self.writer = os.pipe2(os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
 
-    def __enter__(self) -> _Output:
+    def __enter__(self) -> Self:
         os.set_blocking(self._reader, False)
         self._loop.add_reader(self._reader, self.read)
         return self

@@ -1,9 +1,9 @@
 """Every child of the engine: started here, its end seen here, and everything it left behind killed here.
 
-Used by `engine.shell.node` (replicas), `probes` (health commands) and `ingress_link`. The kernel's notice of an end is SIGCHLD,
-on Linux and macOS alike: no polling, one way for wanted children and for orphans that the engine inherits as
-subreaper. A child is looked at with WNOWAIT first, so that its process group can be killed while its pid
-cannot yet belong to anyone else.
+Used by `engine.shell.node` (replicas), `probes` (health commands) and `ingress_link`. The kernel's notice of
+an end is SIGCHLD, on Linux and macOS alike: no polling, one way for wanted children and for orphans that the
+engine inherits as subreaper. A child is looked at with WNOWAIT first, so that its process group can be killed
+while its pid cannot yet belong to anyone else.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Children:
         self._orphans_due = False
         self._engine = os.getpid()
         self._reaping_due = False
-        # Not by loop.add_signal_handler: uvloop keeps SIGCHLD for subprocesses of its own making, of which there are none.
+        # Not by loop.add_signal_handler: uvloop keeps SIGCHLD for subprocesses of its own making.
         signal.signal(signal.SIGCHLD, self._notice)
 
     def spawn(
@@ -82,7 +82,7 @@ class Children:
             if cgroup_fd is not None:
                 os.write(cgroup_fd, b"0")
 
-        process = subprocess.Popen(  # noqa: PLW1509  # the engine has one thread, and keeps to it
+        process = subprocess.Popen(
             argv,
             env=env,
             cwd=cwd,
@@ -91,7 +91,7 @@ class Children:
             stderr=output,
             pass_fds=pass_fds,
             start_new_session=True,
-            preexec_fn=in_child,
+            preexec_fn=in_child,  # noqa: PLW1509  # the engine has one thread, and keeps to it
         )
         self._children[process.pid] = _Child(process, on_exit)
         return process.pid
@@ -105,7 +105,7 @@ class Children:
         return [pid for pid in procfs.children_of(self._engine) if pid not in self._children]
 
     def kill_everything(self, within: float) -> list[int]:
-        """SIGKILL all children and whatever becomes a child by that, and wait. For the engine's own end only: it blocks.
+        """SIGKILL all children and whatever becomes a child by that, and wait. Blocks: for the engine's own end.
 
         Returns:
             Children that were still there after `within` seconds.

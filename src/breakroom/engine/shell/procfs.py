@@ -1,8 +1,8 @@
 """What the operating system tells about processes, and what it can be asked to do when one of them dies.
 
-Used by everything of the shell that looks at processes. On Linux it reads /proc directly, because it is read for 200 tasks
-many times a minute; elsewhere it asks psutil. A process that is gone has no memory, no children and no
-environment: nothing here raises for that.
+Used by everything of the shell that looks at processes. On Linux it reads /proc directly, because it is read
+for 200 tasks many times a minute; elsewhere it asks psutil. A process that is gone has no memory, no children
+and no environment: nothing here raises for that.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -49,7 +50,7 @@ class Usage:
 
 
 def become_subreaper() -> bool:
-    """Let orphaned descendants become children of this process instead of PID 1's. False where there is no such thing."""
+    """Let orphaned descendants become children of this process, not of PID 1. False where that cannot be."""
     return _LIBC is not None and _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 
 
@@ -72,11 +73,11 @@ def children_of(pid: int) -> list[int]:
         return [child.pid for child in _psutil_children(pid)]
     found: list[int] = []
     try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208  # as in _read
             found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
     except _GONE:
         # Either the process is gone, or the kernel was built without this file.
-        if os.path.exists(f"/proc/{pid}/stat"):
+        if Path(f"/proc/{pid}/stat").exists():
             return [child.pid for child in _psutil_children(pid)]
     return found
 
@@ -165,7 +166,7 @@ def usage_of(pid: int) -> Usage | None:
 
 
 def _environments() -> Iterator[tuple[int, bytes]]:
-    for entry in os.listdir("/proc"):
+    for entry in os.listdir("/proc"):  # noqa: PTH208  # as in _read
         if entry.isdecimal():
             try:
                 yield int(entry), _read(f"/proc/{entry}/environ")

@@ -1,8 +1,9 @@
 """What the main process and the engine say to each other: one JSON object a line, over a socket pair.
 
-Used by `engine.shell.engine` on one side and `platforms.local_client` on the other. A request carries an `id`, which its
-`Reply` repeats; everything else that the engine says is pushed as it happens. `t` is always the moment of the event itself
-(`time.monotonic_ns`), not of the sending. Services travel as `spec.service` values, which msgspec reads without help.
+Used by `engine.shell.engine` on one side and `platforms.local_client` on the other. A request carries an
+`id`, which its `Reply` repeats; everything else that the engine says is pushed as it happens. `t` is always
+the moment of the event itself (`time.monotonic_ns`), not of the sending. Services travel as `spec.service`
+values, which msgspec reads without help.
 """
 
 from __future__ import annotations
@@ -162,6 +163,7 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     signal: int | None = None
     oom_killed: bool = False
     pid: int | None = None
+    port: int | None = None
     in_rotation: bool = False
     healthy: bool | None = None
 

@@ -1,8 +1,9 @@
 """Taking everything away, and looking whether it is gone.
 
-Used by `engine.shell.requests` for the request `remove`. The core is told, so that the journal shows tasks stopped on purpose and nothing is
-replaced; but its waits (two seconds of draining, the grace period) are for users who are not there any more, so
-the signals are sent here at once. What is found afterwards is reported, not assumed.
+Used by `engine.shell.requests` for the request `remove`. The core is told, so that the journal shows tasks
+stopped on purpose and nothing is replaced; but its waits (two seconds of draining, the grace period) are for
+users who are not there any more, so the signals are sent here at once. What is found afterwards is reported,
+not assumed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Answers the main process's requests.
 
-Used by `engine.shell.engine`: one asyncio task for each request. What the core refuses becomes an error reply with the
-core's own words; nothing here raises for a user's mistake.
+Used by `engine.shell.engine`: one asyncio task for each request. What the core refuses becomes an error reply
+with the core's own words; nothing here raises for a user's mistake.
 """
 
 from __future__ import annotations
@@ -83,9 +83,8 @@ class Requests:
                 return await self._create(request)
             case protocol.Tasks():
                 now = time.monotonic_ns()
-                newest_first = sorted(
-                    reversed(list(self._engine.core.tasks.values())), key=lambda task: task.slot
-                )
+                newest_first = list(self._engine.core.tasks.values())[::-1]
+                newest_first.sort(key=lambda task: task.slot)
                 return [task_info(task, now) for task in newest_first]
             case protocol.SignalTask(task=task, signal=name):
                 return self._signal(task, name)
@@ -184,6 +183,7 @@ def task_info(task: Task, now: int) -> protocol.TaskInfo:
         signal=end.signal if end is not None else None,
         oom_killed=end.oom_killed if end is not None else False,
         pid=task.pid,
+        port=task.port,
         in_rotation=task.in_rotation,
         healthy=None if task.health is HealthStatus.NONE else task.health is HealthStatus.HEALTHY,
     )

@@ -1,7 +1,8 @@
 """Samples every running task's memory and CPU.
 
-Used by `engine.shell.engine`. Twice a second at best; the more tasks there are, the less often, so that sampling
-stays below half a percent of a core whatever the number: the pause is 200 times the CPU time that the last round took.
+Used by `engine.shell.engine`. Twice a second at best; the more tasks there are, the less often, so that
+sampling stays below half a percent of a core whatever the number: the pause is 200 times the CPU time that
+the last round took.
 """
 
 from __future__ import annotations
