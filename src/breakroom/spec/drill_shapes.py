@@ -99,7 +99,7 @@ class Deferred(Shape):
             **schema,
             "properties": {
                 **{key: nullable(value) for key, value in schema["properties"].items()},
-                **{key: {"type": "null"} for key in keys.REFUSED_SERVICE},  # noqa: C420  # not one shared dict
+                **{key: {"type": "null"} for key in keys.REFUSED_SERVICE},
                 "from": reference,
             },
             "required": ["from"],
