@@ -202,7 +202,12 @@ def test_a_slow_reader_behind_a_bad_link_holds_the_sender_back(ingress: Ingress,
 
         until(full)
         client.settimeout(PATIENCE)
-        rest = threading.Thread(target=lambda: (client.sendall(view[sent:]), client.shutdown(socket.SHUT_WR)))
+
+        def send_the_rest() -> None:
+            client.sendall(view[sent:])
+            client.shutdown(socket.SHUT_WR)
+
+        rest = threading.Thread(target=send_the_rest)
         rest.start()
         assert read_to_end(server) == data
         rest.join(PATIENCE)

@@ -285,8 +285,8 @@ def test_a_thousand_connections_live_at_once(ingress: Ingress, make_task: MakeTa
             client.sendall(number.to_bytes(4, "big"))
         numbers = [read_exactly(server, 4) for server in servers]
         assert sorted(int.from_bytes(each, "big") for each in numbers) == list(range(count))
-        for number, server in zip(numbers, servers, strict=True):
-            server.sendall(number)
+        for received, server in zip(numbers, servers, strict=True):
+            server.sendall(received)
         assert [read_exactly(client, 4) for client in clients] == [n.to_bytes(4, "big") for n in range(count)]
         assert ingress.stats().tasks["a"].open == count
     until(lambda: ingress.stats().tasks["a"].open == 0)
