@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from breakroom.journal.records import Problem, StreamClosed, StreamOpened, ToolCost
 from breakroom.journal.samples import NOT_REACHED, SAMPLE_SIZE, Outcome, read_names, read_samples
 from breakroom.load.messages import Go, Plan, encode
-from breakroom.load.stream import TargetError
+from breakroom.load.stream import TargetError, open_stream
 from breakroom.spec.arrivals import planned_offsets
 from breakroom.spec.drill import LoadSpec, ProbeSpec, Stage
 
@@ -479,6 +480,55 @@ def test_no_worker_is_left_when_opening_fails(truth: Any, streams: Any) -> None:
     streams.directory.joinpath("samples").write_text("in the way")
     with pytest.raises(OSError, match="samples"):
         streams.run(ProbeSpec(), truth.url, name="probe")
+
+
+def test_workers_do_not_outlive_a_failing_start(truth: Any, streams: Any) -> None:
+    class FullDiskError(Exception):
+        pass
+
+    def fail(_record: object) -> None:
+        raise FullDiskError
+
+    async def run() -> None:
+        before = await asyncio.to_thread(_load_workers)
+        with pytest.raises(FullDiskError):
+            await open_stream(
+                name="load",
+                spec=LoadSpec(workers=2),
+                url=truth.url,
+                directory=streams.directory,
+                trial="t",
+                emit=fail,
+                seed=1,
+            )
+        assert await asyncio.to_thread(_load_workers) == before
+        async with asyncio.timeout(20):
+            with pytest.raises(asyncio.CancelledError):
+                await _cancelled_soon(streams.open(LoadSpec(workers=2), truth.url))
+        await eventually(lambda: _load_workers() == before)
+
+    asyncio.run(run())
+    assert not truth.requests
+
+
+async def _cancelled_soon(opening: Any) -> None:
+    task = asyncio.ensure_future(opening)
+    await eventually(lambda: bool(_load_workers()) or task.done())
+    task.cancel()
+    await task
+
+
+def _load_workers() -> set[int]:
+    """Our children that are load workers."""
+    children = psutil.Process().children()
+    return {child.pid for child in children if "breakroom.load" in _arguments(child)}
+
+
+def _arguments(child: psutil.Process) -> list[str]:
+    try:
+        return child.cmdline()
+    except psutil.Error:
+        return []
 
 
 def test_a_cancelled_stop_kills_the_workers(truth: Any, streams: Any) -> None:

@@ -80,7 +80,14 @@ class WorkerProcess:
             raise
         finally:
             theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
+        try:
+            reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
+        except BaseException:
+            ours.close()
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.communicate()
+            raise
         worker = cls(process, reader)
         worker.writer = writer
         worker._on_end = on_end

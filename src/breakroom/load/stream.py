@@ -107,7 +107,7 @@ class Stream:
         folder = directory / "samples" / (trial.replace("/", "_") or "run")
         self.paths = tuple(folder / f"{name}-{share}.bin" for share in range(shares))
         self.files = tuple(str(path.relative_to(directory)) for path in self.paths)
-        self._workers: list[WorkerProcess] = []
+        self._by_share: dict[int, WorkerProcess] = {}
         self._stopping = False
         self._announced: set[int] = set()
         self._closed: StreamClosed | None = None
@@ -166,41 +166,54 @@ class Stream:
 
     async def kill(self) -> None:
         """End the workers now. Samples up to the last 100 ms are on disk; `stop` or `wait` still closes the stream."""
-        await asyncio.gather(*(worker.kill() for worker in self._workers))
+        ends = await asyncio.gather(*(worker.kill() for worker in self._workers), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end  # only now: all of them are gone
+
+    @property
+    def _workers(self) -> list[WorkerProcess]:
+        return [self._by_share[share] for share in sorted(self._by_share)]
 
     # --- life -----------------------------------------------------------------------------------------------------
 
     async def start(self, address: Address) -> None:
         """Start the workers, wait until all are ready, and let them go. Called by `open_stream`."""
         self.paths[0].parent.mkdir(parents=True, exist_ok=True)
-        plans = [self._plan(address, share) for share in range(len(self.paths))]
-        starting = [
-            WorkerProcess.start(plan, name=f"{self.name}-{plan.share}", on_end=self._worker_ended)
-            for plan in plans
-        ]
-        results = await asyncio.gather(*starting, return_exceptions=True)
-        self._workers = [result for result in results if isinstance(result, WorkerProcess)]
-        for result in results:
-            if isinstance(result, BaseException):
-                self._stopping = True
-                await self.kill()
-                raise result
-        self.t0 = monotonic_ns() + _LEAD_NS
-        self._emit(
-            StreamOpened(
-                t=monotonic_ns(),
-                trial=self.trial,
-                stream=self.name,
-                model=self.model,
-                t0=self.t0,
-                files=self.files,
-                plan={**msgspec.to_builtins(self.spec), "seed": self._seed, "workers": len(self.paths)},
-                url=self.target.url,
-            )
-        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                for share in range(len(self.paths)):
+                    group.create_task(self._start_worker(address, share), name=f"{self.name}-{share}: start")
+            self.t0 = monotonic_ns() + _LEAD_NS
+            self._emit(self._opening_record())
+        except BaseException as error:
+            # Whatever went wrong, or if we were cancelled: no worker stays behind.
+            self._stopping = True
+            self.t0 = 0
+            await self.kill()
+            if isinstance(error, BaseExceptionGroup):
+                raise error.exceptions[0] from error
+            raise
         for worker in self._workers:
             worker.go(self.t0)
         self._worker_ended()
+
+    async def _start_worker(self, address: Address, share: int) -> None:
+        plan = self._plan(address, share)
+        worker = await WorkerProcess.start(plan, name=f"{self.name}-{share}", on_end=self._worker_ended)
+        self._by_share[share] = worker
+
+    def _opening_record(self) -> StreamOpened:
+        return StreamOpened(
+            t=monotonic_ns(),
+            trial=self.trial,
+            stream=self.name,
+            model=self.model,
+            t0=self.t0,
+            files=self.files,
+            plan={**msgspec.to_builtins(self.spec), "seed": self._seed, "workers": len(self.paths)},
+            url=self.target.url,
+        )
 
     def _plan(self, address: Address, share: int) -> Plan:
         spec, shares = self.spec, len(self.paths)
