@@ -18,10 +18,10 @@ from breakroom.journal.samples import Outcome
 from breakroom.spec.drill import LoadSpec
 
 if TYPE_CHECKING:
-    from tests.analysis.conftest import Kit
+    from analysis.conftest import Kit
 
 S = 1_000_000_000
-PERIODS = Periods(window_start=9 * S, window_end=20 * S, before_start=5 * S, zero=10 * S, during_end=14 * S)
+PERIODS = Periods(window_start=9 * S, window_end=20 * S, before_start=5 * S, hit=10 * S, during_end=14 * S)
 
 
 def load_stream(spec: LoadSpec, intended: Any, total_us: Any, outcome: Any = None) -> StreamData:

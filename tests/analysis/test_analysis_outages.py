@@ -73,7 +73,7 @@ def test_failures_and_successes_add_up_to_the_intended_probes(
 ) -> None:
     times, outcome = probe(schedule, 2_000)
     found = outages(times, outcome, zero=0, window_end=int(times[-1]))
-    result = availability(outcome, found, window_s=20.0)
+    result = availability(outcome, found, window_s=20.0, window_from_s=0.0)
     counts = outcome_counts(outcome)
     assert result.ok + sum(outage.failed for outage in found) == result.intended == sum(counts.values())
 
@@ -128,4 +128,4 @@ def test_a_probe_that_was_not_sent_is_no_failure_of_the_service() -> None:
     times, outcome = probe((), 10)
     outcome[3] = Outcome.NOT_SENT
     assert outages(times, outcome, zero=0, window_end=100 * MS) == ()
-    assert availability(outcome, (), window_s=0.1).requests == 0.9
+    assert availability(outcome, (), window_s=0.1, window_from_s=0.0).requests == 0.9

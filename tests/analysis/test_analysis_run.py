@@ -15,7 +15,7 @@ from breakroom.journal.store import JOURNAL_NAME, read_journal
 from breakroom.spec.drill import METRICS, LoadSpec
 
 if TYPE_CHECKING:
-    from tests.analysis.conftest import Kit, Scene
+    from analysis.conftest import Kit, Scene
 
 MS = 1_000_000
 
@@ -157,7 +157,7 @@ def test_a_single_container_is_down_until_its_operator_acts(single: TrialResults
     assert single.recovery_time_s == pytest.approx(3.207)
     assert single.time_to_full_capacity_s == pytest.approx(3.006)
     assert single.operator.acts == 1
-    assert single.operator.first_act_after_s == pytest.approx(3.001)
+    assert single.operator.first_act_after_s == pytest.approx(3.0)
     assert single.operator.restored_after_s == pytest.approx(3.207)
     assert single.operator.modelled is single.modelled is True
     assert single.cut.within is False
@@ -422,3 +422,43 @@ def test_the_tools_own_cost_is_in_the_results(kit: Kit) -> None:
     (cost,) = analyse(scene.journal()).tool_cost
     assert (cost.process, cost.max_rss_bytes) == ("main", 9)
     assert cost.cpu_s == pytest.approx(0.003)
+
+
+def test_a_connection_that_was_reset_before_the_notice_of_the_exit_is_the_faults_doing(kit: Kit) -> None:
+    scene = kit.scene()
+    trial = kit.orchestrated(scene, load=LoadSpec(concurrency=1))
+    load = [kit.sample(-2_000 + number) for number in range(1_900)]
+    # Injected at -1 ms, noticed at 0: this one was cut in between.
+    load.append(kit.sample(-6, latency=5.5, outcome=Outcome.RESET))
+    trial.stream("load", load, opened=-4_003, closed=3_400)
+    found = one(analyse(scene.journal()))
+    assert found.cut.failed_requests == 2
+    assert (found.cut.open_on_target, found.cut.within) == (1, False)
+    before = [row.count for row in found.latency if (row.stream, row.period) == ("load", "before")]
+    assert before == [1_900, 0]
+    assert moments(found)["first_error"] == 0.0
+
+
+def test_capacity_taken_away_by_the_clean_up_is_not_the_faults_doing(kit: Kit) -> None:
+    scene = kit.scene()
+    trial = kit.orchestrated(scene)
+    for task in ("t1", "t3", "t4"):
+        trial.leaves(3_380, task)
+    reduced = one(analyse(scene.journal())).explanation[1]
+    assert reduced.params["lowest"] == 2
+
+
+def test_an_outage_that_began_before_observation_counts_in_time_from_then_on(kit: Kit) -> None:
+    scene = kit.scene()
+    kit.single(scene)
+    path = scene.directory / "samples/kill/single/1/probe-0.bin"
+    data = bytearray(path.read_bytes())
+    for number in range(380, 401):  # slow requests from -203 ms on, all cut by the kill
+        data[number * 32 + 30] = Outcome.RESET
+        latency_us = 203_000 - 10_000 * (number - 380)
+        data[number * 32 + 20 : number * 32 + 24] = latency_us.to_bytes(4, "little")
+    path.write_bytes(data)
+    trial = one(analyse(scene.journal()))
+    (outage,) = trial.outages
+    assert outage.start_at_s == pytest.approx(-0.203)
+    assert trial.availability.time == pytest.approx(1 - (3.207 + 0.005) / 6.255)

@@ -11,7 +11,7 @@ from breakroom.journal.store import JOURNAL_NAME, read_journal
 from breakroom.spec.drill import LoadSpec
 
 if TYPE_CHECKING:
-    from tests.analysis.conftest import Kit
+    from analysis.conftest import Kit
 
 
 def test_the_lines_of_a_trial(kit: Kit) -> None:

@@ -21,7 +21,7 @@ from breakroom.analysis.results import Claim, Reason
 from breakroom.analysis.run import analyse
 
 if TYPE_CHECKING:
-    from tests.analysis.conftest import Kit, Scene
+    from analysis.conftest import Kit, Scene
 
 OPS = ("<", "<=", ">", ">=", "==", "!=")
 

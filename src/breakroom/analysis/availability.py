@@ -18,7 +18,7 @@ __all__ = ["availability", "outage_total", "outcome_counts"]
 
 
 def availability(
-    outcome: NDArray[np.uint8], found: Iterable[Outage], *, window_s: float, missing: int = 0
+    outcome: NDArray[np.uint8], found: Iterable[Outage], *, window_s: float, window_from_s: float
 ) -> Availability:
     """Availability from the window's probes.
 
@@ -26,11 +26,15 @@ def availability(
         outcome: Outcomes of the probes in the window.
         found: The window's outages.
         window_s: Length of the window.
-        missing: Probes that were intended in the window and have no sample.
+        window_from_s: Its begin. An outage that began before it (its first probe was in flight) counts from it on.
     """
-    intended = len(outcome) + missing
+    intended = len(outcome)
     ok = int(np.count_nonzero(outcome == Outcome.OK))
-    lost = outage_total(found)
+    lost = sum(
+        max(outage.start_at_s + outage.duration_s - max(outage.start_at_s, window_from_s), 0.0)
+        for outage in found
+        if outage.kind == "total"
+    )
     return Availability(
         requests=ok / intended if intended else None,
         time=min(max(1 - lost / window_s, 0.0), 1.0) if intended and window_s > 0 else None,

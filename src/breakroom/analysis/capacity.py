@@ -3,10 +3,10 @@
 Called by `analysis.trial`. Pure. Goodput is successful load requests that *ended* in a period ÷ its length.
 It says something about capacity only if the load asked for all of it:
 
-- A closed load saturates if its clients were all waiting (requests per second x mean latency, Little's law,
-at least `BUSY` of the concurrency) and they waited in line (median latency before the fault at least `QUEUED`
-times the fastest answer of the stream), with at least one client for each task. - An open load saturates if
-requests failed already before the fault.
+- A closed load saturates if its clients were all waiting (requests per second x mean latency, Little's law, at
+  least `BUSY` of the concurrency) and they waited in line (median latency before the fault at least `QUEUED` times the
+  fastest answer of the stream), with at least one client for each task.
+- An open load saturates if requests failed already before the fault.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ def capacity(
         periods: The trial's periods; without a fault's effect nothing can be said.
         wanted: Tasks that the contender is to have.
     """
-    if load is None or len(load) == 0 or periods is None or periods.zero is None:
+    if load is None or len(load) == 0 or periods is None or periods.hit is None:
         return NO_CAPACITY
-    zero = periods.zero
-    counts = _goodput_steps(load, periods, zero)
-    before = _rate(counts, periods.before_start, zero)
-    during = _rate(counts, zero, periods.during_end)
+    hit = periods.hit
+    counts = _goodput_steps(load, periods, hit)
+    before = _rate(counts, periods.before_start, hit)
+    during = _rate(counts, hit, periods.during_end)
     after = _rate(counts, periods.during_end, periods.window_end)
-    saturated = _saturated(load, labels, periods, wanted)
+    saturated = _saturated(load, labels, before, wanted)
     kept = lowest = None
     if saturated and before and during is not None and not _ran_out(load, periods):
         kept = during / before
-        low = lowest_rate(counts, zero, periods.during_end)
+        low = lowest_rate(counts, hit, periods.during_end)
         lowest = kept if low is None else low / before
     return CapacityKept(
         before_per_s=before,
@@ -80,9 +80,9 @@ class _Steps:
         return self.cumulated[index]
 
 
-def _goodput_steps(load: StreamData, periods: Periods, zero: int) -> _Steps:
-    """The grid runs through zero, so that before and during are cut exactly there."""
-    origin = zero - (zero - periods.before_start) // LOWEST_STEP_NS * LOWEST_STEP_NS
+def _goodput_steps(load: StreamData, periods: Periods, hit: int) -> _Steps:
+    """The grid runs through the fault, so that before and during are cut exactly there."""
+    origin = hit - (hit - periods.before_start) // LOWEST_STEP_NS * LOWEST_STEP_NS
     steps = max((periods.window_end - origin) // LOWEST_STEP_NS + 1, 1)
     counts = np.zeros(steps + 2, np.int64)
     for part in load.chunks():
@@ -113,17 +113,18 @@ def lowest_rate(steps: _Steps, start: int, end: int) -> float | None:
     return float(ended.min()) * _S / LOWEST_WIDTH_NS
 
 
-def _saturated(load: StreamData, labels: NDArray[np.uint8], periods: Periods, wanted: int) -> bool | None:
-    """Whether the load asked for all the capacity before the fault; None where it sent nothing then."""
+def _saturated(
+    load: StreamData, labels: NDArray[np.uint8], before_per_s: float | None, wanted: int
+) -> bool | None:
+    """Whether the load asked for all the capacity before the fault; None where it was answered nothing then."""
     before = (labels & BEFORE) != 0
     latency = load.total[before & (load.outcome == Outcome.OK)]
-    if len(latency) == 0 or periods.zero is None or periods.zero <= periods.before_start:
+    if len(latency) == 0 or not before_per_s:
         return None
     if load.opened.model == "open":
         return bool(failed(load.outcome[before]).any())
     concurrency = int(load.opened.plan.get("concurrency", 1))
-    rate = len(latency) * _S / (periods.zero - periods.before_start)
-    busy = rate * float(latency.mean()) / 1e6
+    busy = before_per_s * float(latency.mean()) / 1e6
     fastest = int(load.total[load.outcome == Outcome.OK].min())
     median = percentiles(latency, (0.5,))[0] or 0.0
     return busy >= BUSY * concurrency and median >= QUEUED * fastest / 1e6 and concurrency >= wanted

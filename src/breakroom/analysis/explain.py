@@ -2,9 +2,9 @@
 
 Called by `analysis.trial`. Pure. Two questions are told apart:
 
-- *lost*: the time from the fault until users were served again, where at least one probe found nobody at home
-for longer than two spacings. Its parts are the stretches between the recovery's moments. - *capacity*: where
-the other replicas went on serving, the requests that failed, and the time until full capacity.
+- *lost*: the time from the fault until users were served again, where it was longer than two spacings. Its parts are
+  the stretches between the recovery's moments.
+- *capacity*: where the other replicas went on serving, the requests that failed, and the time until full capacity.
 """
 
 from __future__ import annotations
@@ -46,9 +46,12 @@ def explain(
     back = recovery.at("first_success")
     if back is None or not recovery.lasting:
         return _never(facts, recovery, window_end)
-    if back - recovery.zero > 2 * spacing_ns and not (cut.within and _others_served(facts)):
+    if back - recovery.zero > 2 * spacing_ns and not (cut.within and _others_served(facts, window_end)):
         found = parts(facts, recovery, back)
-        return (*_reasons("lost", facts, found, back - recovery.zero), *_capacity_left(facts, recovery, back))
+        return (
+            *_reasons("lost", facts, found, back - recovery.zero),
+            *_capacity_left(facts, recovery, back, window_end),
+        )
     return (_failures(cut), *_capacity(facts, recovery, window_end))
 
 
@@ -131,7 +134,7 @@ def _part_reason(prefix: str, facts: TrialFacts, name: str, ns: int, whole: int)
 def _capacity(facts: TrialFacts, recovery: Recovery, window_end: int) -> tuple[Reason, ...]:
     """Why capacity was reduced for as long as it was, though users were served."""
     full = recovery.at("full_capacity")
-    lowest = _lowest_rotation(facts)
+    lowest = _lowest_rotation(facts, window_end)
     end = window_end if full is None else full
     seconds = (end - recovery.zero) / 1e9
     if lowest is None or lowest >= facts.wanted:
@@ -143,9 +146,9 @@ def _capacity(facts: TrialFacts, recovery: Recovery, window_end: int) -> tuple[R
     return (head, *_reasons("capacity", facts, parts(facts, recovery, full), full - recovery.zero))
 
 
-def _capacity_left(facts: TrialFacts, recovery: Recovery, back: int) -> tuple[Reason, ...]:
+def _capacity_left(facts: TrialFacts, recovery: Recovery, back: int, window_end: int) -> tuple[Reason, ...]:
     """That capacity came back only after the users were served, where it did."""
-    full, lowest = recovery.at("full_capacity"), _lowest_rotation(facts)
+    full, lowest = recovery.at("full_capacity"), _lowest_rotation(facts, window_end)
     if full is None or full <= back or lowest is None:
         return ()
     return (reason("capacity.reduced", s=(full - recovery.zero) / 1e9, lowest=lowest, wanted=facts.wanted),)
@@ -164,16 +167,17 @@ def _failures(cut: CutConnections) -> Reason:
     return reason(code, failed=cut.failed_requests, open=cut.open_on_target, refused=cut.refused_by_target)
 
 
-def _lowest_rotation(facts: TrialFacts) -> int | None:
-    """The fewest tasks in rotation from the fault on."""
+def _lowest_rotation(facts: TrialFacts, until: int) -> int | None:
+    """The fewest tasks in rotation from the fault until `until`: afterwards the director takes all away."""
     fault = facts.fault
     if fault is None:
         return None
-    return min((inside for t, inside in facts.rotation_steps if t >= fault.action.begun), default=None)
+    steps = facts.rotation_steps
+    return min((inside for t, inside in steps if fault.action.begun <= t < until), default=None)
 
 
-def _others_served(facts: TrialFacts) -> bool:
-    lowest = _lowest_rotation(facts)
+def _others_served(facts: TrialFacts, until: int) -> bool:
+    lowest = _lowest_rotation(facts, until)
     return lowest is not None and lowest > 0
 
 
@@ -183,6 +187,9 @@ def _service(facts: TrialFacts) -> dict[str, object]:
 
 
 def _has_health(facts: TrialFacts) -> bool:
+    """Whether health gates rotation. Under a plain container engine it does not."""
+    if facts.started.runs_as == "container":
+        return False
     check = _service(facts).get("healthcheck")
     if not isinstance(check, dict) or check.get("disable"):
         return False
@@ -190,8 +197,12 @@ def _has_health(facts: TrialFacts) -> bool:
 
 
 def _health_interval(facts: TrialFacts) -> float | None:
+    """How often a starting task is probed: `start_interval` within `start_period`, `interval` else."""
     check = _service(facts).get("healthcheck")
-    return int(check.get("interval", 30_000_000_000)) / 1e9 if isinstance(check, dict) else None
+    if not isinstance(check, dict):
+        return None
+    key, default = ("start_interval", 5) if check.get("start_period") else ("interval", 30)
+    return int(check.get(key, default * 1_000_000_000)) / 1e9
 
 
 def _restarts(facts: TrialFacts) -> bool:

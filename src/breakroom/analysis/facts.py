@@ -32,6 +32,8 @@ from breakroom.journal.records import (
 __all__ = ["RUNNING_STATES", "TERMINAL_STATES", "Action", "Fault", "TaskLife", "TrialFacts", "trial_facts"]
 
 _SECOND = 1_000_000_000
+_NOTICE_NS = _SECOND
+"""No notice of an effect is later than this: a fault that was begun longer ago had no effect before."""
 RUNNING_STATES = frozenset({"starting", "running"})
 TERMINAL_STATES = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 
@@ -100,6 +102,17 @@ class Fault:
     effect: int | None
     refuted: bool
     """Whether the stage `unproved` or `failed` was reached (as opposed to nothing known yet)."""
+
+    @property
+    def hits_from(self) -> int:
+        """From when on a failed request may be the fault's doing.
+
+        The proof is a notice, handled a little after the effect: the connections of a killed process are reset before
+        its exit is known. Nothing can fail because of a fault before it is injected.
+        """
+        if self.effect is None:
+            return self.action.begun
+        return min(max(self.action.begun, self.effect - _NOTICE_NS), self.effect)
 
 
 @dataclass(frozen=True)

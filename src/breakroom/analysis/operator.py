@@ -18,7 +18,7 @@ def operator_work(facts: TrialFacts, recovery: Recovery | None) -> OperatorWork:
     acts = facts.acts
     first = restored = None
     if acts and recovery is not None:
-        first = ((acts[0].done or 0) - recovery.zero) / 1e9
+        first = ((acts[0].begun) - recovery.zero) / 1e9
         ns = recovery.recovery_ns
         restored = ns / 1e9 if ns is not None else None
     return OperatorWork(

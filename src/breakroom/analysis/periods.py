@@ -2,10 +2,12 @@
 
 Built by `analysis.trial`; read by every number that counts requests. Pure.
 
-- *window*: from the phase `faulting` (steady state is established) to the phase `undoing`; where the journal
-or the trial ended earlier, to the last request known. - *before*: the steady state's duration before the
-window, up to the fault's effect. - *during*: from the fault's effect until full capacity is back **and** the
-last error has passed, or to the window's end. - *after*: the rest of the window.
+- *window*: from the phase `faulting` (steady state is established) to the phase `undoing`; where the journal or the
+  trial ended earlier, to the last request known.
+- *before*: the steady state's duration before the window, up to the fault. Its limit, `hit`, is the fault's injection,
+  a moment before its effect was noticed: what it breaks, it breaks before the notice of it is handled.
+- *during*: from the fault until full capacity is back **and** the last error has passed, or to the window's end.
+- *after*: the rest of the window.
 
 A request belongs to the window (or to *during*) if it ended after its begin and was to be sent before its
 end. So a request that was in flight when the fault took effect counts as *during*, and none is counted twice
@@ -31,12 +33,12 @@ BEFORE, DURING, AFTER, WINDOW = 1, 2, 4, 8
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """Limits in ns. `zero` None: no fault is known to have taken effect, so nothing is *before* or *during*."""
+    """Limits in ns. `hit` None: no fault is known to have taken effect, so nothing is *before* or *during*."""
 
     window_start: int
     window_end: int
     before_start: int
-    zero: int | None
+    hit: int | None
     during_end: int
 
     @property
@@ -76,13 +78,13 @@ def label(stream: StreamData, periods: Periods | None) -> NDArray[np.uint8]:
 def _label_chunk(intended: NDArray[np.int64], ends: NDArray[np.int64], periods: Periods) -> NDArray[np.uint8]:
     begun = intended < periods.window_end
     labels = (begun & (ends >= periods.window_start)).astype(np.uint8) * np.uint8(WINDOW)
-    if periods.zero is None:
+    if periods.hit is None:
         return labels
-    hit = begun & (ends >= periods.zero)
+    hit = begun & (ends >= periods.hit)
     early = intended < periods.during_end
     labels |= (hit & early).astype(np.uint8) * np.uint8(DURING)
     labels |= (hit & ~early).astype(np.uint8) * np.uint8(AFTER)
-    labels |= ((ends < periods.zero) & (intended >= periods.before_start)).astype(np.uint8) * np.uint8(BEFORE)
+    labels |= ((ends < periods.hit) & (intended >= periods.before_start)).astype(np.uint8) * np.uint8(BEFORE)
     return labels
 
 

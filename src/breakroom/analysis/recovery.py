@@ -102,8 +102,8 @@ def recover(facts: TrialFacts, streams: dict[str, StreamData], window_end: int) 
         return None
     zero = fault.effect
     moments: dict[str, Moment] = {"fault": (zero, "platform")}
-    counted = _counted(streams, zero)
-    errors = [_errors(stream, zero, window_end) for stream in counted]
+    counted = _counted(streams, fault.hits_from)
+    errors = [_errors(stream, fault.hits_from, window_end, zero) for stream in counted]
     firsts = [
         (first, stream.name) for (first, _), stream in zip(errors, counted, strict=True) if first is not None
     ]
@@ -124,20 +124,22 @@ def recover(facts: TrialFacts, streams: dict[str, StreamData], window_end: int) 
     )
 
 
-def _counted(streams: dict[str, StreamData], zero: int) -> list[StreamData]:
+def _counted(streams: dict[str, StreamData], hit: int) -> list[StreamData]:
     """The streams whose errors are the fault's: the probe, and the load unless it also failed without any fault."""
     counted = [streams["probe"]] if "probe" in streams else []
     load = streams.get("load")
-    if load is not None and _errors(load, None, zero)[0] is None:
+    if load is not None and _errors(load, None, hit)[0] is None:
         counted.append(load)
     return counted
 
 
-def _errors(stream: StreamData, since: int | None, until: int) -> tuple[int | None, int | None]:
-    """Intended times of the first and last failed request that ended at or after `since` and was sent before `until`.
+def _errors(
+    stream: StreamData, since: int | None, until: int, floor: int | None = None
+) -> tuple[int | None, int | None]:
+    """Intended times of the first and last failed request, none of them taken as earlier than `floor`.
 
-    With `since`, a request in flight at that moment counts as hit at it. Without, only requests that ended
-    before `until`.
+    With `since`: of those that ended at or after it (so one in flight at that moment counts) and were to be sent before
+    `until`. Without: of those that ended before `until`.
     """
     which = np.flatnonzero(failed(stream.outcome))
     intended = stream.intended[which]
@@ -147,8 +149,8 @@ def _errors(stream: StreamData, since: int | None, until: int) -> tuple[int | No
     inside = intended[(ends >= since) & (intended < until)] if since is not None else intended[ends < until]
     if len(inside) == 0:
         return None, None
-    floor = since if since is not None else int(inside[0])
-    return max(int(inside[0]), floor), max(int(inside[-1]), floor)
+    first, last = int(inside[0]), int(inside[-1])
+    return (first, last) if floor is None else (max(first, floor), max(last, floor))
 
 
 _LONGEST_US = 0xFFFFFFFE
@@ -176,7 +178,7 @@ def _platform_moments(facts: TrialFacts, zero: int) -> dict[str, Moment]:
     slots = [facts.tasks[task].slot if task in facts.tasks else None for task in targets]
     replacements = [_replacements(facts, slot, since, targets) for slot in slots]
     by_model = any(
-        act.by == "operator-model" and (act.done or 0) <= (lives[0].created if lives else 0)
+        act.by == "operator-model" and lives and act.begun <= lives[0].created
         for act in facts.acts
         for lives in replacements
     )

@@ -149,7 +149,7 @@ def _periods(
         window_start=start,
         window_end=end,
         before_start=min(max(start - facts.steady_duration, opened), start),
-        zero=recovery.zero if recovery is not None else None,
+        hit=facts.fault.hits_from if recovery is not None and facts.fault is not None else None,
         during_end=max(recovery.during_end(end), recovery.zero) if recovery is not None else end,
     )
 
@@ -169,7 +169,8 @@ def _availability(work: _Work, found: tuple[Outage, ...]) -> Availability:
     if probe is None or work.periods is None:
         return _NO_AVAILABILITY
     outcome = probe.outcome[(work.labels["probe"] & WINDOW) != 0]
-    return availability(outcome, found, window_s=work.periods.window_ns / _S)
+    start = work.facts.seconds(work.periods.window_start)
+    return availability(outcome, found, window_s=work.periods.window_ns / _S, window_from_s=start)
 
 
 def _longest(found: tuple[Outage, ...]) -> float:
@@ -178,7 +179,7 @@ def _longest(found: tuple[Outage, ...]) -> float:
 
 def _blast_radius(work: _Work) -> float | None:
     """Share of the requests *during* that failed; without a period of failure (nothing failed) 0."""
-    if work.periods is None or work.periods.zero is None:
+    if work.periods is None or work.periods.hit is None:
         return None
     asked = sum(count(mask & (stream.outcome != Outcome.NOT_SENT)) for stream, mask in work.selected(DURING))
     hit = work.failed_in(DURING)
@@ -209,7 +210,7 @@ def _latencies(work: _Work) -> Iterable[Latency]:
 def _balance(work: _Work) -> Balance:
     periods = work.periods
     tasks: tuple[str, ...] = ()
-    if periods is not None and periods.zero is not None:
+    if periods is not None and periods.hit is not None:
         tasks = work.facts.in_rotation_throughout(periods.before_start, periods.window_start)
     return balance([(stream, work.labels[name]) for name, stream in work.streams.items()], tasks)
 
