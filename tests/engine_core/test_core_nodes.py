@@ -45,6 +45,11 @@ def test_fewest_tasks_of_the_service_come_before_fewest_tasks() -> None:
     assert spread(sim, "other") == {"n1": 1, "n2": 1}
     sim.do(ev.CreateService(web(1, "third")))
     assert spread(sim, "third") == {"n2": 1}
+    sim.do(ev.SetAvailability("n1", Availability.PAUSE))
+    sim.do(ev.CreateService(web(9, "fourth")))
+    sim.do(ev.SetAvailability("n1", Availability.ACTIVE))
+    sim.do(ev.ScaleService("web", 2))
+    assert spread(sim) == {"n1": 1, "n2": 1}
 
 
 def test_a_paused_node_gets_no_new_task_and_keeps_its_own() -> None:
@@ -196,6 +201,9 @@ def test_a_second_answer_is_refused_and_changes_nothing() -> None:
         assert caught.value.task == task
         assert caught.value.history == task.history
     assert dict(sim.orchestrator.tasks) == before
+    # Not even the time: the next event may still be earlier than the refused one.
+    out = sim.orchestrator.handle(ev.ScaleService("web", 3), sim.now)
+    assert [i.task.created for i in out if isinstance(i, ins.Prepare)] == [sim.now]
 
 
 def test_a_time_before_an_earlier_one_counts_as_that_one() -> None:

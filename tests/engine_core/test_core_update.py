@@ -278,3 +278,81 @@ def test_a_slot_that_ended_for_good_is_revived_by_an_update() -> None:
     sim.do(ev.UpdateService(replace(spec, image="app:2", deploy=once)))
     sim.run_until(lambda: sim.converged("web"))
     assert len(sim.running("web")) == 3
+
+
+def test_a_new_task_waits_until_every_older_one_of_its_slot_has_stopped() -> None:
+    health = Healthcheck(test=("HTTP", "/"), interval=60 * SECOND)
+    sim = Simulation(Behaviour(stop_time=5 * SECOND))
+    sim.do(ev.CreateService(web(replicas=1)))
+    first = UpdateConfig(order="start-first")
+    sim.do(ev.UpdateService(web("app:2", replicas=1, update=first, health=health)))
+    [one, two] = sim.tasks("web")
+    sim.do(ev.UpdateService(web("app:3", replicas=1)))
+    sim.crash(two.id)
+    three = sim.tasks("web")[-1]
+    assert (three.spec.image, three.state) == ("app:3", TaskState.READY)
+    sim.run_until(lambda: one.id not in sim.processes)
+    assert [t.id for t in sim.running("web")] == [three.id]
+
+
+def test_a_start_first_task_that_is_still_coming_up_is_kept_beside_the_old_one_by_the_next_update() -> None:
+    health = Healthcheck(test=("HTTP", "/"), interval=4 * SECOND)
+    first = UpdateConfig(order="start-first", monitor=0)
+    sim = started(web(replicas=1, update=first, health=health))
+    [old] = sim.running("web")
+    sim.do(ev.UpdateService(web("app:2", replicas=1, update=first, health=health)))
+    coming = sim.tasks("web")[-1]
+    other = UpdateConfig(order="start-first", monitor=SECOND)
+    sim.do(ev.UpdateService(web("app:2", replicas=1, update=other, health=health)))
+    assert sim.running("web") == [old]
+    sim.run_until(lambda: sim.converged("web"))
+    assert [t.id for t in sim.running("web")] == [coming.id]
+
+
+def test_an_update_that_replaces_another_goes_on_with_the_slot_that_is_down() -> None:
+    sim = started(web())
+    sim.do(ev.UpdateService(web("app:2")))
+    sim.run(3 * SECOND)
+    assert [t.slot for t in sim.running("web")] == [1, 3]
+    sim.do(ev.UpdateService(web("app:3")))
+    sim.run(ms(1))
+    assert [t.slot for t in sim.running("web")] == [1, 3]
+    sim.run_until(lambda: sim.converged("web"))
+    assert images(sim) == {"app:3"}
+
+
+def test_a_rollback_revives_a_slot_that_had_ended_for_good() -> None:
+    update = UpdateConfig(failure_action="rollback")
+    spec = web(update=update)
+    spec = replace(spec, deploy=replace(spec.deploy, restart_policy=RestartPolicy(condition="none")))
+    sim = started(spec)
+    sim.crash(sim.running("web")[2].id)
+    bad(sim)
+    sim.do(ev.UpdateService(replace(spec, image="app:2")))
+    sim.run_until(lambda: sim.orchestrator.services["web"].update_state == "rollback_completed")
+    assert [(t.slot, t.spec.image) for t in sim.running("web")] == [(1, "app:1"), (2, "app:1"), (3, "app:1")]
+
+
+def test_with_start_first_the_old_task_goes_when_the_replacement_of_a_failed_new_one_runs() -> None:
+    update = UpdateConfig(order="start-first", failure_action="continue", monitor=0)
+    sim = started(web(replicas=1, update=update))
+    [old] = sim.running("web")
+    sim.behaviour.start_fails = lambda task: task.spec.image == "app:2"
+    sim.do(ev.UpdateService(web("app:2", replicas=1, update=update)))
+    sim.run(3 * SECOND)
+    assert sim.running("web") == [old]
+    sim.behaviour.start_fails = lambda _task: False
+    sim.run_until(lambda: sim.converged("web"))
+    assert images(sim) == {"app:2"}
+
+
+def test_a_paused_start_first_update_keeps_the_old_task_even_if_the_new_one_comes_up_later() -> None:
+    update = UpdateConfig(order="start-first")
+    sim = started(web(replicas=1, update=update))
+    [old] = sim.running("web")
+    sim.behaviour.start_fails = lambda task: task.spec.image == "app:2"
+    sim.do(ev.UpdateService(web("app:2", replicas=1, update=update)))
+    sim.behaviour.start_fails = lambda _task: False
+    sim.run(30 * SECOND)
+    assert sim.orchestrator.services["web"].update_state == "paused"
+    assert old in sim.running("web")

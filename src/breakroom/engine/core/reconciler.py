@@ -125,7 +125,7 @@ class Reconciler:
 
     def _remove_slot(self, service: ServiceRecord, slot: int) -> None:
         self._restarts.forget_slot(service.name, slot)
-        for task in reversed(self._store.in_slot(service.name, slot)):
+        for task in self._store.in_slot(service.name, slot):
             self._life.stop(task, Desired.REMOVE)
         history.prune(self._store, service.name, slot)
 

@@ -182,8 +182,7 @@ class UpdateSupervisor:
             task = self._life.create(service.name, slot, service.current, desired=Desired.RUNNING)
             self._watch(run, worker, task)
         else:
-            # The newest first: it may wait for the older one to stop, and would be started by that.
-            for task in reversed(wanted):
+            for task in wanted:
                 self._life.stop(task)
             left = self._store.in_slot(service.name, slot)
             self._watch(run, worker, self._restarts.start_after(service, slot, delay=0, old=left))
