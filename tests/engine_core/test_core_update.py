@@ -326,9 +326,9 @@ def test_a_rollback_revives_a_slot_that_had_ended_for_good() -> None:
     spec = web(update=update)
     spec = replace(spec, deploy=replace(spec.deploy, restart_policy=RestartPolicy(condition="none")))
     sim = started(spec)
-    sim.crash(sim.running("web")[2].id)
     bad(sim)
     sim.do(ev.UpdateService(replace(spec, image="app:2")))
+    sim.crash(next(t.id for t in sim.running("web") if t.slot == 3))
     sim.run_until(lambda: sim.orchestrator.services["web"].update_state == "rollback_completed")
     assert [(t.slot, t.spec.image) for t in sim.running("web")] == [(1, "app:1"), (2, "app:1"), (3, "app:1")]
 
