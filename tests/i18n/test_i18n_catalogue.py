@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from string import Formatter
 
 import pytest
@@ -28,6 +29,19 @@ def test_no_text_of_the_source_lacks_a_korean_translation() -> None:
     known = {message.id for message in catalogue if message.id}
     missing = [key for key, _ in build.extract() if key not in known]
     assert missing == [], "run `python -m breakroom.i18n.build` and translate what it lists"
+
+
+def test_no_text_hides_from_extraction_inside_an_f_string() -> None:
+    hidden = [
+        f"{path.relative_to(build.PACKAGE)}:{node.lineno}"
+        for path in sorted(build.PACKAGE.rglob("*.py"))
+        for text in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(text, ast.JoinedStr)
+        for node in ast.walk(text)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", getattr(node.func, "id", "")) in build.KEYWORDS
+    ]
+    assert hidden == [], "put the translated text into a variable first"
 
 
 def test_no_translation_is_empty_or_fuzzy() -> None:

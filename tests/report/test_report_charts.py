@@ -132,7 +132,7 @@ def test_thinning_keeps_counts_and_peaks(bins: list[tuple[int, float | None]], l
     series = TrialSeries("t", 0.0, 0.5, at, 0.0, at[-1] + 0.5, {"probe": stream})
     thinned = thin(series, limit)
     result = thinned.streams["probe"]
-    assert len(thinned.at_s) <= limit
+    assert len(thinned.at_s) <= max(2, limit)
     assert sum(result.outcomes["ok"]) == sum(counts)
     assert len(result.p99_s) == len(thinned.at_s)
     known = [value for value in values if value is not None]

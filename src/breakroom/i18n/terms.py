@@ -128,7 +128,7 @@ LABELS: dict[str, dict[str, str]] = {
         "rejected": N_("rejected"),
         "remove": N_("removed"),
         "orphaned": N_("orphaned"),
-        "down": N_("no replica"),
+        "waiting": N_("waiting to be started"),
     },
     "verdict": {"met": N_("met"), "not met": N_("not met"), "unknown": N_("unknown")},
     "trial_outcome": {

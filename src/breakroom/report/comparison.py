@@ -12,6 +12,7 @@ from statistics import median
 
 from breakroom.analysis.results import ContenderResults, DrillResults, Spread, TrialResults
 from breakroom.i18n import Translator
+from breakroom.i18n.terms import METRIC_KINDS
 
 __all__ = ["Cell", "RepeatRow", "Row", "comparison_rows", "operator_time", "repeat_rows"]
 
@@ -120,6 +121,8 @@ def _best(metric: str, spreads: Sequence[Spread | None]) -> frozenset[int]:
     if len(known) < len(medians) or len(known) < 2:
         return frozenset()
     resolution = max((spread.resolution or 0.0 for spread in spreads if spread), default=0.0)
+    if _is_count(metric):
+        resolution = 0.0
     top = max(known) if metric in HIGHER_IS_BETTER else min(known)
     if max(known) - min(known) <= resolution:
         return frozenset()
@@ -143,12 +146,17 @@ def _cell(metric: str, spread: Spread | None, t: Translator, *, best: bool, larg
     )
 
 
+def _is_count(metric: str) -> bool:
+    """Whether it is counted: a count is exact, its resolution goes without saying."""
+    return METRIC_KINDS.get(metric) == "count"
+
+
 def _details(metric: str, spread: Spread, t: Translator) -> tuple[str, ...]:
     def value(number: float | None) -> str:
         return t.metric_value(metric, number)
 
     details = []
-    if spread.resolution:
+    if spread.resolution and not _is_count(metric):
         details.append(f"± {value(spread.resolution)}")
     if spread.n > 1 and spread.minimum == spread.maximum:
         details.append(t.say("the same in all {n:count} runs", n=spread.n))

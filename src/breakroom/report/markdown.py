@@ -37,33 +37,33 @@ def _lines(view: ReportView, t: Translator) -> Iterator[str]:
     yield ""
     yield escape(view.answer)
     if view.notices:
-        yield from ("", f"> **{t.say('Read this first')}**")
+        yield from ("", "> **" + t.say("Read this first") + "**")
         yield from (
             f"> - {escape(': '.join(filter(None, (notice.where, notice.text))))}" for notice in view.notices
         )
     for drill in view.drills:
         yield from _drill(drill, t, alone=len(view.drills) == 1)
     if view.claims:
-        yield from ("", f"## {t.say('What the course says, and what was measured')}", "")
+        yield from ("", "## " + t.say("What the course says, and what was measured"), "")
         head = (t.say("Claim"), t.say("Verdict"), t.say("Value"), t.say("Reason"))
         rows = [
             (
                 claim.text,
                 f"{SYMBOLS[claim.verdict]} {claim.word}",
-                claim.value + (f" ({t.say('modelled')})" if claim.modelled else ""),
+                claim.value + (t.say(" (modelled)") if claim.modelled else ""),
                 claim.reason,
             )
             for claim in view.claims
         ]
         yield from _table(head, rows)
-    yield from ("", f"## {t.say('How it was measured')}", "")
+    yield from ("", "## " + t.say("How it was measured"), "")
     yield from (f"- **{escape(fact.label)}**: {escape(fact.text)}" for fact in view.facts)
     for table in view.tables:
         yield from _titled(table, "###")
 
 
 def _drill(drill: DrillView, t: Translator, *, alone: bool) -> Iterator[str]:
-    yield from ("", f"## {t.say('Comparison') if alone else escape(drill.title)}")
+    yield from ("", "## " + (t.say("Comparison") if alone else escape(drill.title)))
     if not alone:
         yield from ("", escape(drill.answer))
     if drill.description:
@@ -72,19 +72,19 @@ def _drill(drill: DrillView, t: Translator, *, alone: bool) -> Iterator[str]:
     head = ("", *(contender.name for contender in drill.contenders))
     yield from _table(head, [(row.label, *(_cell(cell) for cell in row.cells)) for row in drill.rows])
     if drill.any_modelled:
-        yield from ("", f"† {t.say('modelled, not measured: contains the time of the operator model')}")
+        yield from ("", "† " + t.say("modelled, not measured: contains the time of the operator model"))
     yield from (
         f"\n- {escape(sentence)}" if number == 0 else f"- {escape(sentence)}"
         for number, sentence in enumerate(drill.differences)
     )
-    yield from ("", f"### {t.say('Why')}")
+    yield from ("", "### " + t.say("Why"))
     for contender in drill.contenders:
         yield from ("", f"**{escape(contender.name)}** ({escape(contender.deployed)})", "")
         yield from (
             f"- {escape(sentence)}" for sentence in contender.explanation or (t.say("Nothing to explain."),)
         )
     yield from _titled(drill.phases, "###")
-    yield from ("", f"### {t.say('Conditions')}", "")
+    yield from ("", "### " + t.say("Conditions"), "")
     yield from (f"- {escape(reason)}" for reason in drill.verdict_reasons)
     if drill.conditions:
         yield ""
@@ -100,7 +100,7 @@ def _drill(drill: DrillView, t: Translator, *, alone: bool) -> Iterator[str]:
         yield from _table((t.say("Condition"), t.say("Value"), t.say("Verdict"), t.say("Reason")), rows)
     yield from _titled(drill.outages, "###")
     if drill.repeats:
-        yield from ("", f"### {t.say('Each repeat')}", "")
+        yield from ("", "### " + t.say("Each repeat"), "")
         count = max(len(row.values) for row in drill.repeats)
         head = (t.say("Number"), t.say("Contender"), *(str(number) for number in range(1, count + 1)))
         yield from _table(head, [(row.label, row.contender, *row.values) for row in drill.repeats])

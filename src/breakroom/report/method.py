@@ -267,4 +267,12 @@ def outage_table(trials: tuple[TrialResults, ...], t: Translator) -> Table:
         t.say("Failed probes"),
         t.say("How they failed"),
     )
-    return Table(t.say("Outages"), head, rows, t.say("Times count from the moment the fault took effect."))
+    return Table(
+        t.say("Outages"),
+        head,
+        rows,
+        t.say(
+            "Times count from the moment the fault took effect. A stretch may begin before it: requests sent shortly before "
+            "were still waiting for their answers when it struck."
+        ),
+    )

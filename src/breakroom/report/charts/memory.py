@@ -24,6 +24,7 @@ def memory(lanes: Sequence[Lane], t: Translator) -> Figure | None:
         return None
     stack = Stack(time_range(lanes), t.say("seconds after the fault took effect"))
     peak = max(_peak(line) for lane in lanes for line in lane.series.memory)
+    limit_word = t.say("limit")
     for lane in lanes:
         stack.title(lane.trial.contender, lane.detail)
         panel = stack.panel(
@@ -37,13 +38,13 @@ def memory(lanes: Sequence[Lane], t: Translator) -> Figure | None:
                 {
                     "type": "scatter",
                     "mode": "lines",
-                    "name": t.say("limit"),
+                    "name": limit_word,
                     "x": [lane.series.from_s, lane.series.to_s],
                     "y": [rounded(limit / MIB), rounded(limit / MIB)],
                     "xaxis": stack.x,
                     "yaxis": panel,
                     "line": {"color": "var(--fault)", "dash": "dash", "width": 1.4},
-                    "hovertemplate": f"{t.say('limit')} %{{y:.1f}} MiB<extra></extra>",
+                    "hovertemplate": f"{limit_word} %{{y:.1f}} MiB<extra></extra>",
                 }
             )
         stack.end_block()

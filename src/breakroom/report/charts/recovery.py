@@ -111,11 +111,12 @@ def _modelled(contender: ContenderResults) -> bool:
 
 
 def _total(row: int, total: float | None, modelled: bool, t: Translator) -> dict[str, Any]:
+    mark = t.gettext(" (modelled)") if modelled else ""
     text = t.duration(total) if total is not None else t.say("not known")
     return {
         "x": rounded(total or 0.0),
         "y": row,
-        "text": f"<b>{plain(text)}</b>{plain(t.gettext(' (modelled)')) if modelled else ''}",
+        "text": f"<b>{plain(text)}</b>{plain(mark)}",
         "xanchor": "left",
         "xshift": 6,
         "showarrow": False,

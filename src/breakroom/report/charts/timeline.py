@@ -16,12 +16,15 @@ from breakroom.i18n import Translator
 from breakroom.report.charts.panels import Stack
 from breakroom.report.charts.style import OUTCOMES, PATTERNS, STATES, Figure, rounded
 from breakroom.report.charts.text import plain
+from breakroom.report.charts.thin import widen
 
 __all__ = ["Lane", "time_range", "timeline"]
 
 OUTCOME_PX = 104
 GOODPUT_PX = 62
 MANY_SLOTS = 12
+GOODPUT_BIN_S = 0.2
+"""Least width of goodput's bins: clients of a closed load answer in step, which narrower bins would show as a saw."""
 
 LINES = {
     "mark.fault": ("var(--fault)", "solid"),
@@ -56,13 +59,9 @@ def timeline(lanes: Sequence[Lane], t: Translator) -> Figure:
     x_range = time_range(lanes)
     stack = Stack(x_range, t.say("seconds after the fault took effect"))
     load = any("load" in lane.series.streams for lane in lanes)
+    goodput = [widen(lane.series, GOODPUT_BIN_S).streams.get("load") for lane in lanes]
     peak = max(
-        (
-            max(lane.series.streams["load"].goodput_per_s, default=0.0)
-            for lane in lanes
-            if "load" in lane.series.streams
-        ),
-        default=0.0,
+        (max(stream.goodput_per_s, default=0.0) for stream in goodput if stream is not None), default=0.0
     )
     for lane in lanes:
         stack.title(lane.trial.contender, lane.detail)
@@ -170,12 +169,14 @@ def _goodput(stack: Stack, lane: Lane, peak: float, t: Translator) -> str:
         range=[0, (rounded(peak * 1.08, 3) or 1.0)],
         nticks=3,
     )
-    load: StreamSeries | None = lane.series.streams.get("load")
+    series = widen(lane.series, GOODPUT_BIN_S)
+    load: StreamSeries | None = series.streams.get("load")
     if load is None:
         return panel
+    unit = t.say("served per second")
     stack.traces.append(
         _area(
-            lane.series,
+            series,
             load.goodput_per_s,
             name=t.label("stream", "load"),
             xaxis=stack.x,
@@ -183,7 +184,7 @@ def _goodput(stack: Stack, lane: Lane, peak: float, t: Translator) -> str:
             fill="tozeroy",
             line={"shape": "hv", "width": 1, "color": "var(--load)"},
             fillcolor="var(--load-fill)",
-            hovertemplate=f"%{{y:.0f}} {t.say('served per second')}<br>%{{x:.2f}} s<extra></extra>",
+            hovertemplate=f"%{{y:.0f}} {unit}<br>%{{x:.2f}} s<extra></extra>",
         )
     )
     before = lane.trial.capacity.before_per_s
