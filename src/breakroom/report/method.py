@@ -272,7 +272,7 @@ def outage_table(trials: tuple[TrialResults, ...], t: Translator) -> Table:
         head,
         rows,
         t.say(
-            "Times count from the moment the fault took effect. A stretch may begin before it: requests sent shortly before "
-            "were still waiting for their answers when it struck."
+            "Times count from the moment the fault took effect. A stretch may begin before it: "
+            "requests sent just before were still waiting for their answers when it struck."
         ),
     )
