@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
     from breakroom.apps.server import Server
 
-__all__ = ["IDLE_TIMEOUT", "LAST_WORDS", "REQUEST_TIMEOUT", "Connection"]
+__all__ = ["IDLE_TIMEOUT", "LAST_WORDS", "Connection"]
 
-REQUEST_TIMEOUT = 10.0
-"""Seconds a client may take to send a request, or to take its answer."""
 IDLE_TIMEOUT = 60.0
 """Seconds a connection may stay open between two requests."""
 LAST_WORDS = 1.0
@@ -39,7 +37,8 @@ class Connection:
         self.server = server
         self.socket = client
         self.peer = peer
-        self.deadline = time.monotonic() + REQUEST_TIMEOUT
+        self._patience = server.settings.request_timeout
+        self.deadline = time.monotonic() + self._patience
         self.answered = 0
         self.busy = False
         self.ending = False
@@ -74,7 +73,7 @@ class Connection:
         if self.busy:
             self.deadline = float("inf")  # it waits for us, not we for it
         elif (self._received or self._request) and not self._to_send:
-            self.refuse(Refusal(408, f"the request took more than {REQUEST_TIMEOUT:g} s to arrive"))
+            self.refuse(Refusal(408, f"the request took more than {self._patience:g} s to arrive"))
         else:
             self.close()
 
@@ -91,7 +90,7 @@ class Connection:
             self.close()
         elif not self.ending:  # a refused client's bytes are thrown away
             if self.answered and not self._received and not self._request:
-                self.deadline = time.monotonic() + REQUEST_TIMEOUT  # an idle one speaks again
+                self.deadline = time.monotonic() + self._patience  # an idle one speaks again
             self._received += received
             self.take_requests()
 
@@ -157,7 +156,7 @@ class Connection:
         self.busy = False
         self._then = response.then
         self._to_send += render(response, self.server.headers(), keep_alive=not self.ending, body=has_body)
-        self.deadline = time.monotonic() + REQUEST_TIMEOUT
+        self.deadline = time.monotonic() + self._patience
         self._send()
 
     def _send(self) -> None:

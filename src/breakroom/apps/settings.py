@@ -43,6 +43,8 @@ class Settings:
         self.leak_bytes = int(_number(environ, "LEAK_BYTES", leak_bytes, most=2**31, whole=True))
         self.start_delay = _number(environ, "START_DELAY_MS", 0, most=3_600_000) / 1000
         self.shutdown_timeout = _number(environ, "SHUTDOWN_TIMEOUT", 9, most=3600)
+        self.request_timeout = _number(environ, "REQUEST_TIMEOUT", 10, most=3600)
+        """How long a client may take to send a request, or to take its answer."""
         self.log_requests = _number(environ, "LOG", 0, most=1, whole=True) == 1
 
 
