@@ -32,7 +32,7 @@ def drills_command(*, lang: str, json: bool) -> int:
         return 0
     table = Table(box=None, padding=(0, 2, 1, 0), header_style="bold", pad_edge=False)
     table.add_column(tr.gettext("DRILL"), no_wrap=True)
-    table.add_column(tr.gettext("WHAT IT DOES"))
+    table.add_column(tr.gettext("WHAT IT DOES"), overflow="fold")
     table.add_column(tr.gettext("PACES"), no_wrap=True)
     for drill in known:
         text = f"{tr.text_of(drill.title)}\n{tr.text_of(drill.description)}".strip()

@@ -81,6 +81,66 @@ def drills(*, lang: Lang = "", json: Json = False) -> None:
 
 
 @app.command()
+def load(
+    url: Annotated[str, typer.Argument(metavar="URL", help="http://HOST:PORT/PATH")],
+    *,
+    requests: Annotated[
+        int | None, typer.Option("-n", "--requests", metavar="N", help="How many; default 1.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option("-c", "--concurrency", metavar="N", help="Clients at a time (closed model).")
+    ] = None,
+    keep_alive: Annotated[bool, typer.Option("-k", "--keep-alive", help="Reuse connections.")] = False,
+    rate: Annotated[str, typer.Option(metavar="RATE", help="Open model: 100/s, whatever is answered.")] = "",
+    stages: Annotated[str, typer.Option(metavar="STAGES", help="Open model: 100/s:10s,200/s:10s.")] = "",
+    poisson: Annotated[bool, typer.Option("--poisson", help="Open model: random arrivals.")] = False,
+    duration: Annotated[
+        str, typer.Option("-t", "--duration", metavar="TIME", help="Stop after, e.g. 10s.")
+    ] = "",
+    timeout: Annotated[str, typer.Option("-s", "--timeout", metavar="TIME", help="Of one request.")] = "30s",
+    method: Annotated[
+        str, typer.Option("-m", "--method", metavar="METHOD", help="Default GET, or POST.")
+    ] = "",
+    header: Annotated[
+        list[str] | None, typer.Option("-H", "--header", metavar="NAME:VALUE", help="May be given again.")
+    ] = None,
+    body: Annotated[str, typer.Option("--body", metavar="TEXT", help="Send this body.")] = "",
+    body_file: Annotated[
+        Path | None, typer.Option("-p", "--body-file", metavar="FILE", help="Send this file.")
+    ] = None,
+    expect_status: Annotated[int, typer.Option(metavar="STATUS", help="Any other is a failure.")] = 200,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes; default: by the load.")] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of random arrivals.")] = 1,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Keep the samples there.")] = None,
+    json: Json = False,
+) -> None:
+    """Put load on a URL and print what came of it: closed model like ab, or an open model at a set rate."""
+    from breakroom.cli.load import load_command
+    from breakroom.load.command import LoadOptions
+
+    options = LoadOptions(
+        url=url,
+        requests=requests,
+        concurrency=concurrency,
+        keep_alive=keep_alive,
+        rate=rate,
+        stages=stages,
+        arrivals="poisson" if poisson else "constant",
+        duration=duration,
+        timeout=timeout,
+        method=method,
+        headers=tuple(header or ()),
+        body=body.encode() if body else None,
+        body_file=body_file,
+        expect_status=expect_status,
+        workers=workers,
+        seed=seed,
+        out=out,
+    )
+    raise SystemExit(load_command(options, json=json))
+
+
+@app.command()
 def report(
     run_directory: Annotated[
         str, typer.Argument(metavar="RUN", help="A run's id, its directory, or `latest`.")
