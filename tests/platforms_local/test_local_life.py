@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -231,7 +232,7 @@ def test_running_tasks_are_sampled(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_an_impairment_that_does_not_exist_is_refused_and_a_reset_link_resets(tmp_path: Path) -> None:
+def test_a_reset_link_resets_until_it_is_healed_and_an_unknown_impairment_is_refused(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with deployed(tmp_path, service()) as lab:
             await lab.running()
@@ -239,6 +240,12 @@ def test_an_impairment_that_does_not_exist_is_refused_and_a_reset_link_resets(tm
             with pytest.raises(PlatformError) as caught:
                 await lab.deployment.impair("*", {"loss": "much"})
             assert caught.value.code == "bad-link"
+            await lab.deployment.impair("*", {"reset": True})
+            url = lab.deployment.endpoint.url()
+            with pytest.raises(OSError, match="reset"):
+                await asyncio.to_thread(urllib.request.urlopen, url)
+            await lab.deployment.impair("*", None)
+            assert await lab.get()
 
     asyncio.run(scenario())
 
@@ -292,3 +299,33 @@ def test_the_image_digest_tells_programs_apart_and_is_the_same_for_the_same() ->
     assert one != platform.image_digest(service(image="improved-app:v2"))
     assert one != platform.image_digest(service(image="memory-leak-app"))
     assert platform.image_digest(service(SERVE)) != platform.image_digest(service("other"))
+
+
+def test_the_tables_of_the_orchestrator_show_a_crash_and_its_replacement(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with deployed(tmp_path, service()) as lab:
+            first = await lab.running()
+            await lab.deployment.signal_task(first.task, "SIGKILL")
+            end = await lab.over(first.task)
+            second = await lab.running(after=end.t)
+            header, new, old = (await lab.deployment.service_ps()).splitlines()
+            assert header.split()[:3] == ["ID", "NAME", "IMAGE"]
+            assert new.startswith(second.task)
+            assert old.startswith(first.task)
+            assert "\\_ web.1" in old
+            assert "non-zero exit (137)" in old
+            assert "1/1" in await lab.deployment.view("service-ls")
+            assert "Leader" in await lab.deployment.view("node-ls")
+
+    asyncio.run(scenario())
+
+
+def test_a_containers_table_is_docker_ps_and_not_service_ps(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with deployed(tmp_path, service(), runs_as="container") as lab:
+            await lab.running()
+            assert "Up" in await lab.deployment.view("docker-ps")
+            with pytest.raises(PlatformError, match="docker-ps"):
+                await lab.deployment.service_ps()
+
+    asyncio.run(scenario())

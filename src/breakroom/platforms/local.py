@@ -10,7 +10,7 @@ import asyncio
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -211,6 +211,18 @@ class LocalDeployment:
     async def impair(self, task: str, link: dict[str, Any] | None) -> None:
         """Spoil the link to a task (`*`: to all), in the words of `ingress.link.LinkSpec`; None heals it."""
         await self._client.ask(lambda n: protocol.Impair(id=n, task=task, link=link))
+
+    async def view(self, name: Literal["service-ls", "service-ps", "node-ls", "docker-ps"]) -> str:
+        """A table of the orchestrator's as docker/cli shows it."""
+        return str(await self._client.ask(lambda n: protocol.View(id=n, name=name)))
+
+    async def service_ps(self) -> str:
+        """The service's tasks and their history as `docker service ps` shows them.
+
+        Raises:
+            PlatformError: `refused`: it is a container.
+        """
+        return await self.view("service-ps")
 
     async def cost(self) -> None:
         """Write what the engine and its ingress have used so far into the journal."""

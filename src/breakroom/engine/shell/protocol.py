@@ -39,6 +39,7 @@ __all__ = [
     "Tasks",
     "Update",
     "UpdateState",
+    "View",
     "decode_pushed",
     "decode_request",
     "encode",
@@ -117,6 +118,12 @@ class Impair(_Request, frozen=True, kw_only=True, tag="impair"):
     link: dict[str, Any] | None
 
 
+class View(_Request, frozen=True, kw_only=True, tag="view"):
+    """A table as a person reads it with docker/cli. Result: text."""
+
+    name: Literal["service-ls", "service-ps", "node-ls", "docker-ps"]
+
+
 class Cost(_Request, frozen=True, kw_only=True, tag="cost"):
     """What the engine and the ingress have used so far. Result: a list of `CostOf`."""
 
@@ -140,6 +147,7 @@ Request = (
     | Update
     | Rollback
     | Impair
+    | View
     | Cost
     | Remove
 )

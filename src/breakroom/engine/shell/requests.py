@@ -11,6 +11,8 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from breakroom import __version__
+from breakroom.engine import views
 from breakroom.engine.core.errors import IllegalEvent
 from breakroom.engine.core.events import (
     CreateContainer,
@@ -88,6 +90,8 @@ class Requests:
                 return [task_info(task, now) for task in newest_first]
             case protocol.SignalTask(task=task, signal=name):
                 return self._signal(task, name)
+            case protocol.View(name=name):
+                return self._view(name)
             case protocol.Cost():
                 return self._engine.cost()
             case protocol.Impair(task=task, link=link):
@@ -143,6 +147,21 @@ class Requests:
         node = self._engine.node
         if node is None or not node.signal_from_outside(task, name):
             raise RequestError("task-gone", f"task {task} has no running process")
+
+    def _view(self, name: str) -> str:
+        core, now = self._engine.core, time.monotonic_ns()
+        match name:
+            case "service-ls":
+                return views.as_table(views.service_ls(core), views.ServiceRow)
+            case "node-ls":
+                return views.as_table(views.node_ls(core, engine_version=__version__), views.NodeRow)
+            case "docker-ps":
+                return views.as_table(views.docker_ps(core, now), views.ContainerRow)
+        if self._name not in core.services:
+            raise RequestError(
+                "refused", f"there is no service {self._name!r}; a container is seen by docker-ps"
+            )
+        return views.as_table(views.service_ps(core, self._name, now), views.TaskRow)
 
     def _impair(self, task: str, link: dict[str, Any] | None) -> None:
         try:
