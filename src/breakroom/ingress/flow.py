@@ -21,6 +21,7 @@ from breakroom.ingress.rotation import Backend
 
 __all__ = [
     "CHUNK",
+    "DONTWAIT",
     "Half",
     "begin_connecting",
     "connect_to",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 CHUNK = 65536
+DONTWAIT = socket.MSG_DONTWAIT
 _RST_LINGER = struct.pack("ii", 1, 0)
 _SIOCOUTQNSD = 0x894B  # linux/sockios.h: bytes in the send queue that were not sent yet
 _SO_NWRITE = 0x1024  # Darwin's sys/socket.h: bytes in the send queue
@@ -56,12 +58,13 @@ class Half:
         self.loop = loop
         self.sock = sock
         self.fd = fd
-        self.recv: Callable[[int], bytes] = sock.recv
-        self.send: Callable[[bytes | memoryview], int] = sock.send
+        self.recv: Callable[[int, int], bytes] = sock.recv
+        self.send: Callable[[bytes | memoryview, int], int] = sock.send
+        """Both must be called with `DONTWAIT`: accepted sockets are left in blocking mode, to save a system call."""
         self.backend = backend
         self.client_side = client_side
         self.connected = client_side
-        """Known to be: bytes went through it. (A backend's may be without it.)"""
+        """Known to be, for more than one chunk went to it, or its readiness said so."""
         self.peer: Half = self
         """Itself once the connection is closed."""
         self.mask = _PARKED
@@ -75,7 +78,7 @@ class Half:
         """What waits to be written to it."""
         self.received = 0
 
-    def on_event(self, events: int) -> None:
+    def on_event(self, events: int) -> None:  # noqa: C901  the data path: a call less for every chunk
         """Pass on what there is."""
         if events & OUT:
             self._writable()
@@ -87,7 +90,7 @@ class Half:
             return
         while True:
             try:
-                data = self.recv(CHUNK)
+                data = self.recv(CHUNK, DONTWAIT)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -98,8 +101,10 @@ class Half:
                 return
             size = len(data)
             self.received += size
+            if not peer.connected and self.received != size:
+                peer.proceed()
             try:
-                sent = peer.send(data)
+                sent = peer.send(data, DONTWAIT)
             except BlockingIOError:
                 sent = 0
             except OSError as error:
@@ -147,7 +152,7 @@ class Half:
                 error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if error:
                     raise OSError(error, "connect")
-            sent = self.send(waiting) if waiting else 0
+            sent = self.send(waiting, DONTWAIT) if waiting else 0
         except BlockingIOError:
             return False
         except OSError as error:
@@ -158,6 +163,14 @@ class Half:
             return False
         self.unsent = None
         return True
+
+    def proceed(self) -> None:
+        """The second chunk goes to a task: only now can Nagle's algorithm hold anything back, so turn it off now."""
+        try:
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            return  # It was reset; reading from it will say so.
+        self.connected = True
 
     def shut(self) -> None:
         """Pass on the end of stream to this socket."""
@@ -280,7 +293,7 @@ class _LastWords:
         now = time.monotonic_ns()
         if half.unsent is not None:
             try:
-                sent = half.send(half.unsent)
+                sent = half.send(half.unsent, DONTWAIT)
                 half.unsent = half.unsent[sent:] if sent < len(half.unsent) else None
                 self.deadline = now + _LAST_WORDS_NS
             except BlockingIOError:
@@ -350,7 +363,6 @@ def new_socket(backend: Backend) -> socket.SocketType:
     made = socket.SocketType(backend.family, _STREAM)
     if _STREAM == socket.SOCK_STREAM:
         made.setblocking(False)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made
 
 

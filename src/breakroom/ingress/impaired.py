@@ -14,7 +14,15 @@ import socket
 import time
 from collections import deque
 
-from breakroom.ingress.flow import CHUNK, Half, begin_connecting, is_connected, new_socket, reset_socket
+from breakroom.ingress.flow import (
+    CHUNK,
+    DONTWAIT,
+    Half,
+    begin_connecting,
+    is_connected,
+    new_socket,
+    reset_socket,
+)
 from breakroom.ingress.link import CLEAR, CLOSE, RESET, Handshake, Lane, Link
 from breakroom.ingress.loop import Loop
 from breakroom.ingress.poller import ERR, HUP, OUT, READ
@@ -71,7 +79,7 @@ class Impaired:
                 self.update()
             return
         try:
-            data = half.recv(CHUNK)
+            data = half.recv(CHUNK, DONTWAIT)
         except BlockingIOError:
             return
         except OSError as error:
@@ -165,7 +173,7 @@ class Impaired:
         try:
             if not waiting and (error := half.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
                 raise OSError(error, "connect")
-            sent = half.send(waiting) if waiting else 0
+            sent = half.send(waiting, DONTWAIT) if waiting else 0
         except BlockingIOError:
             return False
         except OSError as error:
@@ -360,6 +368,7 @@ def start_impaired(loop: Loop, client: socket.SocketType, client_fd: int, backen
         reset_socket(client)
         return
     server = new_socket(backend)
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     backend.total += 1
     backend.open += 1
     near = Half(loop, client, client_fd, backend, True)
@@ -376,6 +385,8 @@ def impair_flow(half: Half) -> None:
     if half.loop.table.get(half.fd) is not half:
         return  # Done already, by the other half, or closed.
     near, far = (half, half.peer) if half.client_side else (half.peer, half)
+    if not far.connected and not far.fin and is_connected(far.sock):
+        far.proceed()
     flow = _Flow(half.loop, near, far, connected=True)
     if flow.backend.link is not None and flow.backend.link.spec.reset:
         flow.reset()

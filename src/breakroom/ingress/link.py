@@ -115,7 +115,8 @@ class TokenBucket:
         if missing > 0:
             wait = -(-missing // self._rate)
             then += wait
-            self._credit += wait * self._rate
+            # The wait is rounded up to whole nanoseconds; what that adds may not overfill the bucket.
+            self._credit = min(self.burst * 10**9, self._credit + wait * self._rate)
         self._credit -= size * 10**9
         self._then = then
         return then

@@ -133,7 +133,6 @@ class Acceptor:
                 server.cannot_accept(error)
                 return
             client = socket.SocketType(family, socket.SOCK_STREAM, 0, fd)
-            client.setblocking(False)
             backend = server.ring.next()
             try:
                 if backend.link is None:
