@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
+import pytest
+
 from breakroom.ingress import messages as m
 from ingress.ingress_kit import PATIENCE, Ingress, Task, read_exactly, read_to_end, reset, until, was_reset
 
@@ -316,3 +318,45 @@ def _ignore_complaints(ingress: Ingress) -> None:
     ingress.say(m.Stats())
     while not isinstance(ingress.hear(object), m.StatsReport):
         pass
+
+
+@pytest.mark.parametrize("by_reset", [False, True])
+def test_connections_that_the_death_ended_before_the_cut_still_count_as_open(
+    ingress: Ingress, make_task: MakeTask, by_reset: bool
+) -> None:
+    task = make_task("a")
+    ingress.enter(task)
+    for number in range(3):
+        with ingress.connect() as client:
+            client.sendall(b"request")
+            server = task.accept()
+            assert read_exactly(server, 7) == b"request"
+            if number == 0:
+                # This one was answered: its end is an ordinary one.
+                server.sendall(b"answer")
+                assert read_exactly(client, 6) == b"answer"
+                server.close()
+                assert read_to_end(client) == b""
+            elif by_reset:
+                reset(server)
+                assert was_reset(client)
+            else:
+                server.close()
+                assert read_to_end(client) == b""
+    until(lambda: ingress.stats().tasks["a"].open == 0)
+    assert ingress.cut("a").open_connections == 2
+
+
+def test_a_client_that_gives_up_does_not_count_as_lost_by_its_task(
+    ingress: Ingress, make_task: MakeTask
+) -> None:
+    task = make_task("a")
+    ingress.enter(task)
+    client = ingress.connect()
+    client.sendall(b"request")
+    with task.accept() as server:
+        assert read_exactly(server, 7) == b"request"
+        client.close()
+        assert read_to_end(server) == b""
+    until(lambda: ingress.stats().tasks["a"].open == 0)
+    assert ingress.cut("a").open_connections == 0

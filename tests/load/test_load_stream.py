@@ -581,9 +581,9 @@ def test_headers_cannot_smuggle_lines(truth: Any, streams: Any) -> None:
         streams.run(LoadSpec(requests=1, headers={"X": "a\r\nY: b"}), truth.url)
 
 
-def test_a_worker_loads_neither_numpy_nor_pydantic() -> None:
+def test_a_worker_loads_nothing_heavy() -> None:
     code = "import sys, breakroom.load.worker; print(*sorted(sys.modules))"
     out = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     counts = Counter(name.partition(".")[0] for name in out.stdout.split())
     assert counts["msgspec"]
-    assert not counts.keys() & {"numpy", "pydantic", "asyncio", "typer", "ruamel"}
+    assert not counts.keys() & {"numpy", "asyncio", "typer", "ruamel"}

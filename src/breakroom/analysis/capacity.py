@@ -1,6 +1,7 @@
-"""Capacity kept: the load's goodput during the fault against before it.
+"""Capacity kept: the work served during the fault against before it.
 
-Called by `analysis.trial`. Pure. Goodput is successful load requests that *ended* in a period ÷ its length.
+Called by `analysis.trial`. Pure. Goodput is successful requests of load and probe that *ended* in a period ÷ its
+length: the probe's requests are work too, and leaving out their constant share would understate what was kept.
 It says something about capacity only if the load asked for all of it:
 
 - A closed load saturates if its clients were all waiting (requests per second x mean latency, Little's law, at
@@ -34,7 +35,12 @@ NO_CAPACITY = CapacityKept(
 
 
 def capacity(
-    load: StreamData | None, labels: NDArray[np.uint8], periods: Periods | None, wanted: int
+    load: StreamData | None,
+    labels: NDArray[np.uint8],
+    periods: Periods | None,
+    wanted: int,
+    *,
+    probe: StreamData | None = None,
 ) -> CapacityKept:
     """Goodput before, during and after, and what was kept of it.
 
@@ -43,15 +49,17 @@ def capacity(
         labels: Their labels (`periods.label`).
         periods: The trial's periods; without a fault's effect nothing can be said.
         wanted: Tasks that the contender is to have.
+        probe: The probe's samples, whose successes count as served work beside the load's.
     """
     if load is None or len(load) == 0 or periods is None or periods.hit is None:
         return NO_CAPACITY
     hit = periods.hit
-    counts = _goodput_steps(load, periods, hit)
+    alone = _goodput_steps([load], periods, hit)
+    counts = _goodput_steps([load, probe] if probe is not None else [load], periods, hit)
     before = _rate(counts, periods.before_start, hit)
     during = _rate(counts, hit, periods.during_end)
     after = _rate(counts, periods.during_end, periods.window_end)
-    saturated = _saturated(load, labels, before, wanted)
+    saturated = _saturated(load, labels, _rate(alone, periods.before_start, hit), wanted)
     kept = lowest = None
     if saturated and before and during is not None and not _ran_out(load, periods):
         kept = during / before
@@ -80,15 +88,16 @@ class _Steps:
         return self.cumulated[index]
 
 
-def _goodput_steps(load: StreamData, periods: Periods, hit: int) -> _Steps:
+def _goodput_steps(streams: list[StreamData], periods: Periods, hit: int) -> _Steps:
     """The grid runs through the fault, so that before and during are cut exactly there."""
     origin = hit - (hit - periods.before_start) // LOWEST_STEP_NS * LOWEST_STEP_NS
     steps = max((periods.window_end - origin) // LOWEST_STEP_NS + 1, 1)
     counts = np.zeros(steps + 2, np.int64)
-    for part in load.chunks():
-        ends = load.ends(part)[load.outcome[part] == Outcome.OK]
-        index = np.clip((ends - origin) // LOWEST_STEP_NS + 1, 0, steps + 1)
-        counts += np.bincount(index, minlength=steps + 2)
+    for stream in streams:
+        for part in stream.chunks():
+            ends = stream.ends(part)[stream.outcome[part] == Outcome.OK]
+            index = np.clip((ends - origin) // LOWEST_STEP_NS + 1, 0, steps + 1)
+            counts += np.bincount(index, minlength=steps + 2)
     counts[0] = 0
     return _Steps(origin, np.cumsum(counts[:-1]))
 

@@ -113,7 +113,7 @@ class PhaseTime(_Struct, frozen=True, kw_only=True):
 
 
 class CapacityKept(_Struct, frozen=True, kw_only=True):
-    """Goodput of the load during the fault against before it.
+    """Served work (successful requests of load and probe) during the fault against before it.
 
     `during` is from the fault's effect until full capacity is back (or the end). `kept` = during ÷ before;
     `lowest` is the least of 1 s windows of it ÷ before. None where there was no load or it did not saturate

@@ -104,7 +104,11 @@ def analyse_trial(facts: TrialFacts, streams: dict[str, StreamData], zero_unix_s
         recovery_time_s=recovery_ns / _S if recovery_ns is not None else None,
         time_to_full_capacity_s=full_ns / _S if full_ns is not None else None,
         capacity=capacity(
-            streams.get("load"), work.labels.get("load", np.zeros(0, np.uint8)), work.periods, facts.wanted
+            streams.get("load"),
+            work.labels.get("load", np.zeros(0, np.uint8)),
+            work.periods,
+            facts.wanted,
+            probe=streams.get("probe"),
         ),
         blast_radius=_blast_radius(work),
         failed_requests=work.failed_in(WINDOW),

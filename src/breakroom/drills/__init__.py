@@ -1,0 +1,1 @@
+"""The built-in drills: data files only, read by `spec.loader`."""

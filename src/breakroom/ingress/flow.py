@@ -48,8 +48,8 @@ class Half:
     """One socket of a connection. Its handler reads from it and writes to the `peer`'s."""
 
     __slots__ = (
-        "backend", "client_side", "connected", "eof", "failed", "fd", "fin", "loop", "mask", "peer", "received", "recv",
-        "send", "sock", "unsent",
+        "answered", "backend", "client_side", "connected", "eof", "failed", "fd", "fin", "loop", "lost", "mask", "peer",
+        "received", "recv", "send", "sock", "unsent",
     )  # fmt: skip
 
     def __init__(
@@ -77,8 +77,12 @@ class Half:
         self.unsent: memoryview | None = None
         """What waits to be written to it."""
         self.received = 0
+        self.answered = False
+        """Of a task's side: the last chunk of the connection came from it, so that it owes its client no answer."""
+        self.lost = False
+        """Of a task's side: it ended the connection while it owed an answer, or reset it."""
 
-    def on_event(self, events: int) -> None:  # noqa: C901  the data path: a call less for every chunk
+    def on_event(self, events: int) -> None:  # noqa: C901, PLR0912  the data path: a call less for every chunk
         """Pass on what there is."""
         if events & OUT:
             self._writable()
@@ -101,6 +105,10 @@ class Half:
                 return
             size = len(data)
             self.received += size
+            if self.client_side:
+                peer.answered = False
+            else:
+                self.answered = True
             if not peer.connected and self.received != size:
                 peer.proceed()
             try:
@@ -216,6 +224,8 @@ class Half:
         inward, outward = (self, peer) if self.client_side else (peer, self)
         backend.bytes_in += inward.received
         backend.bytes_out += outward.received
+        if outward.lost:
+            backend.lost.append(time.monotonic_ns())
 
     def reset_both(self) -> None:
         """End the connection with an RST to both sides, whatever is on its way."""
@@ -249,6 +259,8 @@ class Half:
 
     def _ended(self) -> None:
         peer = self.peer
+        if not self.client_side and not peer.eof and (self.failed or not self.answered):
+            self.lost = True
         if self.failed:
             peer.abort()
             return
@@ -261,8 +273,11 @@ class Half:
             peer.shut()
 
     def _broken(self, error: OSError) -> None:
-        if isinstance(error, ConnectionRefusedError) and not self.client_side:
-            self.backend.refused += 1
+        if not self.client_side:
+            if isinstance(error, ConnectionRefusedError):
+                self.backend.refused += 1
+            elif not self.peer.eof:
+                self.lost = True
         self.peer.abort()
 
     def _send_failed(self, error: OSError) -> None:

@@ -87,6 +87,10 @@ class Impaired:
             return
         if data:
             half.received += len(data)
+            if half.client_side:
+                self.other.half.answered = False
+            else:
+                half.answered = True
             self._chunks.append(data)
             self.lane.send(time.monotonic_ns(), len(data))
         elif self.flow.hangs:
@@ -108,7 +112,10 @@ class Impaired:
 
     def end(self, how: str) -> None:
         """Nothing more comes from this side."""
-        self.half.eof = True
+        half = self.half
+        if not half.client_side and not self.other.half.eof and (how == RESET or not half.answered):
+            half.lost = True
+        half.eof = True
         self.lane.send(time.monotonic_ns(), 0, how)
 
     def deliver(self, now: int) -> None:

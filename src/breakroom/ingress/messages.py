@@ -113,7 +113,7 @@ class Rotation(_Event, frozen=True, kw_only=True, tag="rotation"):
     in_rotation: bool
     reason: Literal["", "drain", "cut"] = ""
     open_connections: int = 0
-    """Client connections assigned to the task and not finished."""
+    """Client connections assigned to the task and not finished; for a cut, with those that its death had just ended."""
     refused_connections: int = 0
     """Connections that its port refused; their clients were reset."""
     total_connections: int = 0

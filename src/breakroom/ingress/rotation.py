@@ -5,9 +5,14 @@ Used by `server`. Pure bookkeeping; no socket, no clock.
 
 from __future__ import annotations
 
+from collections import deque
+
 from breakroom.ingress.link import Link
 
-__all__ = ["Backend", "Ring"]
+__all__ = ["LOST_WITHIN_NS", "Backend", "Ring"]
+
+LOST_WITHIN_NS = 10**9
+"""How long before its leaving a task may have ended a connection that still counts as open on it when it died."""
 
 
 class Backend:
@@ -17,7 +22,7 @@ class Backend:
     """
 
     __slots__ = (
-        "address", "bytes_in", "bytes_out", "dead", "family", "link", "open", "refused", "task", "total",
+        "address", "bytes_in", "bytes_out", "dead", "family", "link", "lost", "open", "refused", "task", "total",
     )  # fmt: skip
 
     def __init__(self, task: str, family: int, address: tuple[str, int]) -> None:
@@ -29,10 +34,20 @@ class Backend:
         self.dead = False
         """Cut: when the task's side of a connection ends, the whole connection is over."""
         self.open = 0
+        self.lost: deque[int] = deque(maxlen=65536)
+        """When it ended connections that it owed an answer, monotonic ns: the last ones."""
         self.total = 0
         self.refused = 0
         self.bytes_in = 0
         self.bytes_out = 0
+
+    def open_at_death(self, now: int) -> int:
+        """Connections that its death ends, or has just ended.
+
+        The kernel ends a dead process's connections before anybody can be told of the death, so some are over when the
+        task leaves: those that it ended in the last second while it owed their clients an answer belong to them.
+        """
+        return self.open + sum(1 for t in self.lost if t >= now - LOST_WITHIN_NS)
 
 
 class Ring:

@@ -239,12 +239,13 @@ class Server:
             self._departed.append(backend)
             if not self.ring.members:
                 self._close()
+        now = time.monotonic_ns()
         moment = Rotation(
-            t=time.monotonic_ns(),
+            t=now,
             task=command.task,
             in_rotation=False,
             reason=command.how,
-            open_connections=backend.open,
+            open_connections=backend.open_at_death(now) if command.how == "cut" else backend.open,
             refused_connections=backend.refused,
             total_connections=backend.total,
         )

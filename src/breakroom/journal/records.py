@@ -123,7 +123,8 @@ class RotationChanged(_Base, frozen=True, kw_only=True, tag=True):
     reason: str = ""
     """On leaving: `drain` (existing connections kept) or `cut` (crash: removed at once)."""
     open_connections: int = 0
-    """Client connections that were assigned to the task and not finished at that moment."""
+    """Client connections that were assigned to the task and not finished at that moment; for a cut, also those that
+    the task's death had ended just before, without the answer they were owed."""
     refused_connections: int = 0
     """On leaving: connections assigned to the task that its port refused since it entered."""
     total_connections: int = 0

@@ -1,8 +1,8 @@
 """Durations, sizes, rates and ratios as Compose and people write them, and back.
 
 Used by the loader for every unit in a user's file, and by presenters to print one. Pure.
-The marker classes (`Duration`, `Size`, …) tell pydantic how to read a field while keeping this package
-importable without pydantic, which the engine's small processes do not load.
+The marker classes (`Duration`, `Size`, …) stand in the field types of `spec.service` and `spec.drill`, where they
+tell the file shapes (`spec.shapes`) how a field is written.
 
 Sources: Compose specification, "Specifying durations" and "Specifying byte values".
 """
@@ -10,11 +10,7 @@ Sources: Compose specification, "Specifying durations" and "Specifying byte valu
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
-
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
-    from pydantic_core import CoreSchema
+from typing import Any, ClassVar
 
 __all__ = [
     "Cpus",
@@ -159,7 +155,7 @@ def format_size(size: float) -> str:
 
 
 class _Unit:
-    """Base of the pydantic markers below: reads the field by `parse` and describes it in the JSON Schema."""
+    """Base of the markers below: `parse` reads a field marked so, `schema` describes it in the JSON Schema."""
 
     @staticmethod
     def parse(value: object) -> Any:
@@ -167,14 +163,6 @@ class _Unit:
         raise NotImplementedError
 
     schema: ClassVar[dict[str, Any]]
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_plain_validator_function(
-            cls.parse, metadata={"pydantic_js_functions": [lambda _schema, _handler: dict(cls.schema)]}
-        )
 
 
 class Duration(_Unit):
