@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from breakroom.engine.shell.cgroups import Group, find_controller, sweep_leftovers
+from breakroom.engine.shell.procfs import children_of
 from breakroom.journal.records import TaskChanged
-from platforms_local.deployed import deployed, eventually, exists, service
+from platforms_local.deployed import deployed, eventually, exists, program, service
 
 MIB = 1 << 20
 LIMIT = 48 * MIB
@@ -105,5 +106,37 @@ def test_groups_are_gone_when_their_deployment_is(tmp_path: Path) -> None:
             await lab.deployment.signal_task(first.task, "SIGKILL")
             await lab.log(first.task)
         assert not list(controller.directory.glob(f"breakroom-{engine}-*"))
+
+    asyncio.run(scenario())
+
+
+# Serves its first life; wants too much in every later one.
+LATER_HOG = """
+import os, signal, sys
+if os.path.exists(sys.argv[1]):
+    kept = [bytearray(b"x" * (1 << 20)) for _ in range(256)]
+open(sys.argv[1], "w").close()
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize(
+    "means", ["rss-watch", pytest.param("", marks=needs_cgroup)], ids=["watch", "cgroup"]
+)
+def test_a_replacement_that_was_made_in_advance_is_limited_too(tmp_path: Path, means: str) -> None:
+    async def scenario() -> None:
+        command = program(LATER_HOG, str(tmp_path / "lived"))
+        spec = service(command=command, memory=LIMIT, delay=0)
+        async with deployed(tmp_path, spec, memory_limit=means) as lab:
+            first = await lab.running()
+            engine = lab.deployment.engine_pid
+            await eventually((tmp_path / "lived").exists, "first life")
+            # The engine's children: the ingress, the task, and the spare.
+            await eventually(lambda: len(children_of(engine)) == 3, "spare")
+            (spare,) = set(children_of(engine)) - {first.pid, min(children_of(engine))}
+            await lab.deployment.signal_task(first.task, "SIGKILL")
+            second = await lab.running(after=first.t)
+            assert second.pid == spare
+            assert (await lab.over(second.task)).oom_killed
 
     asyncio.run(scenario())

@@ -42,6 +42,7 @@ class MemoryLimits:
             sweep_leftovers()
             self._controller = find_controller()
         self._groups: dict[str, Group] = {}
+        self._made = 0
         self._emptying: list[Group] = []
         self._watched: dict[str, int] = {}
         self._killed: set[str] = set()
@@ -52,17 +53,25 @@ class MemoryLimits:
         """`cgroup-v2`, `cgroup-v1` or `rss-watch`."""
         return self._controller.means if self._controller is not None else "rss-watch"
 
-    def group_for(self, task: str, limit: int) -> Group | None:
-        """The group that the task must be started in, or None: then call `watch` once it runs.
+    def make_group(self, limit: int) -> Group | None:
+        """A group to start a task in, or None where there are none: then call `watch` once the task runs.
 
         Raises:
             OSError: the group cannot be made.
         """
         if self._controller is None:
             return None
-        group = self._controller.make(task, limit)
+        self._made += 1
+        return self._controller.make(str(self._made), limit)
+
+    def assign(self, task: str, group: Group) -> None:
+        """The group is the task's from now on."""
         self._groups[task] = group
-        return group
+
+    def discard(self, group: Group) -> None:
+        """The group is nobody's: remove it as soon as it is empty."""
+        self._emptying.append(group)
+        self.tidy()
 
     def watch(self, task: str, limit: int) -> None:
         """Begin to watch a running task."""

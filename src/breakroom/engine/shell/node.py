@@ -48,7 +48,8 @@ from breakroom.engine.shell.ingress_link import IngressLink
 from breakroom.engine.shell.memory import MemoryLimits
 from breakroom.engine.shell.ports import NoFreePortError, PortPool
 from breakroom.engine.shell.probes import ProbeResult, probe_command, probe_http
-from breakroom.engine.shell.processes import Children, Ended, kill_group
+from breakroom.engine.shell.processes import Children, Ended, ignore_exit, kill_group
+from breakroom.engine.shell.spares import Spares
 from breakroom.engine.shell.stats import Row
 
 __all__ = ["Feed", "Node"]
@@ -102,6 +103,7 @@ class Node:
         self._idle.set()
         self.ports = PortPool()
         self.memory = MemoryLimits(loop, processes=self.processes_of, kill=self.kill, means=memory_means)
+        self._spares = Spares(loop, children, self.memory)
 
     # --- instructions -----------------------------------------------------------------------------------------
 
@@ -155,16 +157,36 @@ class Node:
         self._feed(TaskStarted(task.id, pid), None)
 
     def _spawn(self, task: Task, port: int, limit: int | None) -> tuple[int, bool]:
-        group = self.memory.group_for(task.id, limit) if limit is not None else None
+        """Start the task's process: its pid, and whether a control group limits its memory."""
+        command = command_line(task.spec, port)
+        env = task_environment(task, port, self._marker)
+
+        def on_exit(ended: Ended) -> None:
+            self._exited(task.id, ended)
+
+        spare = self._spares.take(limit)
+        if spare is not None:
+            if spare.group is not None:
+                self.memory.assign(task.id, spare.group)
+            self._children.adopt(spare.parked, ignore_exit)
+            # Somebody may have killed the spare a moment ago; then the task is started the long way.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                spare.parked.become(command, env=env, cwd=task.spec.working_dir, log=self.log_file(task.id))
+                self._children.adopt(spare.parked, on_exit)
+                return spare.parked.pid, spare.group is not None
+            self.memory.ended(task.id)
+        group = self.memory.make_group(limit) if limit is not None else None
+        if group is not None:
+            self.memory.assign(task.id, group)
         log = os.open(self.log_file(task.id), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
             pid = self._children.spawn(
-                command_line(task.spec, port),
-                env=task_environment(task, port, self._marker),
+                command,
+                env=env,
                 cwd=task.spec.working_dir or None,
                 output=log,
                 cgroup_fd=group.procs_fd if group is not None else None,
-                on_exit=lambda ended: self._exited(task.id, ended),
+                on_exit=on_exit,
             )
         finally:
             os.close(log)
@@ -334,5 +356,6 @@ class Node:
             return ""
 
     async def close(self) -> None:
-        """Cancel the probes."""
+        """Cancel the probes, dismiss the spares."""
+        self._spares.close()
         await self._background.cancel_all()

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from breakroom.engine.shell import procfs
+from breakroom.engine.shell.parked import Parked
 
 __all__ = ["Children", "Ended", "ignore_exit", "kill_group"]
 
@@ -36,7 +37,7 @@ class Ended:
 
 @dataclass(slots=True)
 class _Child:
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None
     on_exit: Callable[[Ended], None]
 
 
@@ -96,6 +97,20 @@ class Children:
         self._children[process.pid] = _Child(process, on_exit)
         return process.pid
 
+    def park(self, cgroup_fd: int | None, *, on_exit: Callable[[Ended], None]) -> Parked:
+        """Make a process that waits for its program; `on_exit` is told if it ends before `adopt` gives it another.
+
+        Raises:
+            OSError: no process can be made.
+        """
+        parked = Parked.make(cgroup_fd)
+        self._children[parked.pid] = _Child(None, on_exit)
+        return parked
+
+    def adopt(self, parked: Parked, on_exit: Callable[[Ended], None]) -> None:
+        """From now on tell `on_exit` of the parked process's end."""
+        self._children[parked.pid] = _Child(None, on_exit)
+
     def owns(self, pid: int) -> bool:
         """Whether `pid` is a child that was started here and has not ended."""
         return pid in self._children
@@ -127,7 +142,8 @@ class Children:
                 break
             time.sleep(0.001)
         for child in self._children.values():
-            child.process.returncode = -signal.SIGKILL
+            if child.process is not None:
+                child.process.returncode = -signal.SIGKILL
         self._children.clear()
         return left
 
@@ -146,9 +162,11 @@ class Children:
                 self._loop.call_soon(self._look_for_orphans)
             child = self._children.pop(pid, None)
             if child is not None:
-                # Popen must not wait for a pid that is ours no more.
-                child.process.returncode = os.waitstatus_to_exitcode(status)
-                child.on_exit(Ended(pid=pid, t=t, returncode=child.process.returncode, usage=usage))
+                returncode = os.waitstatus_to_exitcode(status)
+                if child.process is not None:
+                    # Popen must not wait for a pid that is ours no more.
+                    child.process.returncode = returncode
+                child.on_exit(Ended(pid=pid, t=t, returncode=returncode, usage=usage))
 
     def _next_ended(self) -> tuple[int, int, resource.struct_rusage, int] | None:
         """One child that has ended (pid, status, usage, when seen), its process group killed, itself waited for."""
