@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from breakroom.engine.shell.cgroups import find_controller
 from breakroom.engine.shell.command import MARKER
 from breakroom.engine.shell.procfs import children_of, marked_processes
 from breakroom.journal.records import Problem, TaskChanged
@@ -102,12 +103,15 @@ PARENT = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from platforms_local.deployed import DAEMON, deployed, service
+from platforms_local.deployed import DAEMON, deployed, eventually, service
+from breakroom.engine.shell.procfs import children_of
 async def main():
     async with deployed(Path(sys.argv[1]), service(DAEMON, replicas=3, memory=64 << 20)) as lab:
         for slot in (1, 2, 3):
             task = await lab.running(slot=slot)
             await lab.line(task.task)
+        # Three mains, three daemons, the ingress, and the process that was made in advance.
+        await eventually(lambda: len(children_of(lab.deployment.engine_pid)) == 8, "spare")
         print(lab.deployment.engine_pid, lab.deployment._client.marker, flush=True)
         await asyncio.Event().wait()
 asyncio.run(main())
@@ -130,6 +134,9 @@ def test_no_process_of_a_run_outlives_a_killed_parent_by_a_second(tmp_path: Path
         async def scenario() -> None:
             gone = lambda: not exists(int(engine)) and not marked_processes(MARKER, marker)  # noqa: E731
             await eventually(gone, "end of every process of the run", within=1.0)
+            controller = find_controller()
+            if controller is not None:
+                assert list(controller.directory.glob(f"breakroom-{engine}-*")) == []
 
         asyncio.run(scenario())
 

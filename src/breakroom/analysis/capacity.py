@@ -64,7 +64,7 @@ def capacity(
     if saturated and before and during is not None and not _ran_out(load, periods):
         kept = during / before
         low = lowest_rate(counts, hit, periods.during_end)
-        lowest = kept if low is None else low / before
+        lowest = kept if low is None else min(low / before, kept)
     return CapacityKept(
         before_per_s=before,
         during_per_s=during,

@@ -57,8 +57,17 @@ def _print_drill(console: Console, drill: DrillResults, results: RunResults, tr:
         note = tr.gettext("* contains the operator model's reaction time: modelled, not measured")
         console.print(Text(note, style="dim"), soft_wrap=True)
     if results.repeat > 1:
-        note = tr.say(
-            "medians of {count:count} repeats, with the 95% interval of the median", count=results.repeat
+        enough = any(
+            metric.ci95_low is not None
+            for contender in drill.contenders
+            for metric in contender.metrics.values()
+        )
+        note = (
+            tr.say(
+                "medians of {count:count} repeats, with the 95% interval of the median", count=results.repeat
+            )
+            if enough
+            else tr.say("medians of {count:count} repeats; too few for an interval", count=results.repeat)
         )
         console.print(Text(note, style="dim"), soft_wrap=True)
     for contender in drill.contenders:

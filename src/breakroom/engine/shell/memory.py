@@ -42,6 +42,7 @@ class MemoryLimits:
             sweep_leftovers()
             self._controller = find_controller()
         self._groups: dict[str, Group] = {}
+        self._unassigned: list[Group] = []
         self._made = 0
         self._emptying: list[Group] = []
         self._watched: dict[str, int] = {}
@@ -62,14 +63,18 @@ class MemoryLimits:
         if self._controller is None:
             return None
         self._made += 1
-        return self._controller.make(str(self._made), limit)
+        group = self._controller.make(str(self._made), limit)
+        self._unassigned.append(group)
+        return group
 
     def assign(self, task: str, group: Group) -> None:
         """The group is the task's from now on."""
+        self._unassigned.remove(group)
         self._groups[task] = group
 
     def discard(self, group: Group) -> None:
         """The group is nobody's: remove it as soon as it is empty."""
+        self._unassigned.remove(group)
         self._emptying.append(group)
         self.tidy()
 
@@ -106,8 +111,9 @@ class MemoryLimits:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._emptying += self._groups.values()
+        self._emptying += [*self._groups.values(), *self._unassigned]
         self._groups.clear()
+        self._unassigned.clear()
         return self.tidy()
 
     def _look(self) -> None:
