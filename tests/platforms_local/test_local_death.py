@@ -118,6 +118,7 @@ asyncio.run(main())
 """
 
 
+@linux_only
 def test_no_process_of_a_run_outlives_a_killed_parent_by_a_second(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PARENT, str(tmp_path), str(Path(__file__).parents[1])]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:

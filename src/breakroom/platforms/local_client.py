@@ -12,7 +12,6 @@ import contextlib
 import itertools
 import os
 import secrets
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from breakroom.engine.shell import protocol
 from breakroom.engine.shell.cgroups import sweep_leftovers
 from breakroom.engine.shell.channel import LineChannel
 from breakroom.engine.shell.command import MARKER
-from breakroom.engine.shell.procfs import marked_processes
+from breakroom.engine.shell.procfs import kill_marked, marked_processes
 from breakroom.platforms.base import PlatformError
 
 __all__ = ["EngineClient"]
@@ -155,11 +154,5 @@ class EngineClient:
 
 def _sweep(marker: str) -> list[str]:
     """Kill what an engine of that mark left, and remove the control groups of dead engines."""
-    for _ in range(3):
-        left = marked_processes(MARKER, marker)
-        if not left:
-            break
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+    kill_marked(MARKER, marker)
     return [f"process {pid}" for pid in marked_processes(MARKER, marker)] + sweep_leftovers()

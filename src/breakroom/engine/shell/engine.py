@@ -111,6 +111,9 @@ class Engine:
     def die(self) -> None:
         """Kill everything and end this process at once: nobody is left to run it for."""
         self.children.kill_everything(_DEATH_SECONDS)
+        if sys.platform != "linux" and self.marker:
+            # Without a subreaper, daemons of tasks are not below this process; they still carry its mark.
+            procfs.kill_marked(MARKER, self.marker)
         if self.node is not None:
             self.node.memory.close()
         sys.stderr.flush()

@@ -7,6 +7,7 @@ and no environment: nothing here raises for that.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -24,6 +25,7 @@ __all__ = [
     "cpu_ns",
     "descendants_of",
     "environment_of",
+    "kill_marked",
     "marked_processes",
     "resident_bytes",
     "session_of",
@@ -122,6 +124,17 @@ def marked_processes(name: str, value: str) -> list[int]:
         return [pid for pid in psutil.pids() if pid != os.getpid() and environment_of(pid).get(name) == value]
     needle = os.fsencode(f"{name}={value}")
     return [pid for pid, raw in _environments() if needle in raw.split(b"\0") and pid != os.getpid()]
+
+
+def kill_marked(name: str, value: str) -> None:
+    """SIGKILL what `marked_processes` finds, and what those had just begun."""
+    for _ in range(3):
+        pids = marked_processes(name, value)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if not pids:
+            return
 
 
 def resident_bytes(pids: Iterable[int]) -> int:
