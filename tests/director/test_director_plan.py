@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from breakroom.director.plan import PlanError, expected_ns, plan_run
-from breakroom.spec.drill import Contender, Drill, KillStep, OperatorModel
+from breakroom.spec.drill import Contender, Drill, Expectation, KillStep, OperatorModel
 from breakroom.spec.service import Port, ServiceSpec
 
 SECOND = 1_000_000_000
@@ -50,6 +52,16 @@ def test_contenders_of_one_repeat_share_a_seed_and_repeats_differ() -> None:
 
 def test_only_the_named_contenders_run() -> None:
     assert _ids(contenders=("single",), drills=(_drill(),)) == ["kill/single/1"]
+
+
+def test_conditions_about_contenders_that_do_not_run_are_not_asked() -> None:
+    condition = Expectation(
+        contender="single", metric="outage", op="<", value=1.0, text="single.outage < 1ns"
+    )
+    drill = replace(_drill(), expect=(condition,))
+    for name, asked in [("single", 1), ("orchestrated", 0)]:
+        plan = plan_run((drill,), platform="local", pace="quick", seed=1, repeat=1, contenders=(name,))
+        assert [len(trial.drill.expect) for trial in plan.trials] == [asked]
 
 
 def test_an_unknown_contender_is_refused_with_the_known_ones() -> None:

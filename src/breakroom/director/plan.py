@@ -5,7 +5,7 @@ Built by the command line from its arguments, carried out by `director.run`. Pur
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from breakroom.spec.drill import Contender, Drill
 
@@ -56,7 +56,7 @@ def plan_run(
     """Order the trials: drill by drill; within a drill repeat by repeat, and within a repeat contender by contender.
 
     Contenders alternate, so that a machine that grows slower or faster over the run does so for all of them.
-    `contenders` keeps only those named; empty keeps all.
+    `contenders` keeps only those named, and the conditions about them; empty keeps all.
 
     Raises:
         PlanError: a contender that no drill has, or one drill twice.
@@ -69,15 +69,25 @@ def plan_run(
     for name in names:
         if names.count(name) > 1:
             raise PlanError(f"the drill {name!r} is given more than once; --repeat N runs it N times")
+    if contenders:
+        drills = tuple(_only(drill, contenders) for drill in drills)
     trials = [
         TrialPlan(drill=drill, contender=contender, repeat=number, seed=seed + number)
         for drill in drills
         for number in range(1, repeat + 1)
         for contender in drill.contenders
-        if not contenders or contender.name in contenders
     ]
     return RunPlan(
         drills=drills, trials=tuple(trials), platform=platform, pace=pace, seed=seed, repeat=repeat
+    )
+
+
+def _only(drill: Drill, contenders: tuple[str, ...]) -> Drill:
+    """The drill with these contenders alone; what is expected of the others is not asked."""
+    return replace(
+        drill,
+        contenders=tuple(contender for contender in drill.contenders if contender.name in contenders),
+        expect=tuple(condition for condition in drill.expect if condition.contender in contenders),
     )
 
 
