@@ -1,7 +1,7 @@
 """Checks that files made from others are current: the compiled catalogues and the two lock files.
 
 Called by `scripts/check`; reads only. A lock file is current if everything that pyproject.toml asks for is in it
-at a version that is allowed, each with its hashes. Whether newer versions exist is not asked: that would need the network.
+at a version that is allowed, each with its hashes. Whether newer versions exist is not asked: that needs the network.
 """
 
 from __future__ import annotations

@@ -68,6 +68,14 @@ class Environment:
         """Whether the one that is there, complete or not, holds what the tests need. It is not taken away again."""
         return (self.venv / STAMP / LOCKS[1]).exists()
 
+    def _reason(self) -> str:
+        stamp = self.venv / STAMP
+        if not stamp.is_dir():
+            return "first start"
+        if not (stamp / "made").exists():
+            return "the last set-up was interrupted"
+        return "the lock file has changed, or the checkout or Python has moved"
+
     def make(self) -> None:
         """Make it, if nobody else has made it in the meantime.
 
@@ -81,7 +89,7 @@ class Environment:
             wanted = LOCKS[1] if self.was_for_tests() else self.lock_name
             self._check_place()
             self._check_tools()
-            say(f"first start: making the environment in {self.venv} (once, about half a minute)")
+            say(f"{self._reason()}: making the environment in {self.venv} (once, about half a minute)")
             self._begin()
             self._create()
             self._install(wanted)
