@@ -213,3 +213,15 @@ def test_a_poisson_load_is_checked_against_its_plan_over_several_workers(kit: Ki
     assert result.plan.arrivals_matched is True
     samples.pop(500)
     assert with_load(kit, samples, load).plan.arrivals_matched is False
+
+
+@pytest.mark.parametrize("odd_ns", [0, 1, 4_999_999, 9_999_999])
+def test_goodput_before_does_not_depend_on_where_its_begin_falls_between_two_steps(odd_ns: int) -> None:
+    # 300/s from 4 s on; the period before the fault is a part of a step longer or shorter than whole steps.
+    times = np.arange(4 * S, 15 * S, S // 300, dtype=np.int64)
+    stream = load_stream(LoadSpec(concurrency=3), times, np.full(len(times), 1_000))
+    periods = Periods(
+        window_start=9 * S, window_end=20 * S, before_start=9 * S - odd_ns, hit=10 * S, during_end=14 * S
+    )
+    result = capacity(stream, label(stream, periods), periods, 1)
+    assert result.before_per_s == pytest.approx(300, abs=1.1)

@@ -129,3 +129,30 @@ def test_a_probe_that_was_not_sent_is_no_failure_of_the_service() -> None:
     outcome[3] = Outcome.NOT_SENT
     assert outages(times, outcome, zero=0, window_end=100 * MS) == ()
     assert availability(outcome, (), window_s=0.1, window_from_s=0.0).requests == 0.9
+
+
+def _with_load(failed: set[int], served_ms: list[float]) -> list[tuple[str, float, float | None, int]]:
+    """Outages of 60 probes, 10 ms apart, of which those numbered in `failed` were reset, beside a served load."""
+    times = SPACING * np.arange(60, dtype=np.int64)
+    outcome = np.array([Outcome.RESET if n in failed else Outcome.OK for n in range(60)], np.uint8)
+    served = np.array([round(ms * MS) for ms in served_ms], np.int64)
+    return [
+        (o.kind, o.start_at_s, o.end_at_s, o.failed)
+        for o in outages(times, outcome, zero=0, window_end=600 * MS, served=served)
+    ]
+
+
+def test_probes_cut_in_a_row_are_no_outage_if_the_load_was_served_between_them() -> None:
+    assert _with_load({20, 21}, [198, 205, 213]) == [("degraded", 0.2, 0.213, 2)]
+    assert _with_load({20, 21}, [198, 213]) == [("total", 0.2, 0.213, 2)]
+    assert _with_load({20, 21}, []) == [("total", 0.2, 0.22, 2)]
+
+
+def test_one_failed_probe_between_successes_of_the_load_is_no_outage() -> None:
+    assert _with_load({20}, [195, 203]) == [("degraded", 0.2, 0.203, 1)]
+    assert _with_load({20}, [195]) == [("total", 0.2, 0.21, 1)]
+    assert _with_load({59}, [585]) == [("total", 0.59, None, 1)]
+
+
+def test_an_outage_ends_with_the_first_success_of_anyone() -> None:
+    assert _with_load(set(range(10, 40)), [50, 395, 396]) == [("total", 0.1, 0.395, 30)]

@@ -103,8 +103,11 @@ def _goodput_steps(streams: list[StreamData], periods: Periods, hit: int) -> _St
 
 
 def _rate(steps: _Steps, start: int, end: int) -> float | None:
-    """Goodput of [start, end), both rounded down to the grid; None where that is empty."""
-    edges = np.array([start, end], np.int64)
+    """Goodput of [start, end), cut to the grid; None where that is empty.
+
+    The grid's first step may begin a little after `start`: what lies before it is neither counted nor waited for.
+    """
+    edges = np.array([max(start, steps.origin), end], np.int64)
     grid = (edges - steps.origin) // LOWEST_STEP_NS
     if grid[1] <= grid[0]:
         return None

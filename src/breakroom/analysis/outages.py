@@ -1,10 +1,12 @@
-"""Outages and degraded stretches, from the probe alone.
+"""Outages and degraded stretches: failed probes, with the load's successes as witnesses that the service was not down.
 
-Called by `analysis.trial`. Pure. The rule, with the probes in the order of their intended times:
+Called by `analysis.trial`. Pure. The rule, with the requests in the order of their intended times:
 
-1. A *run* is a maximal sequence of failed probes without a success between them. It lasts from its first probe's
-   intended time to the intended time of the success that follows.
-2. A run is a *total* outage if it has at least `SURE` probes, or if no other failure lies within `NEAR_NS` of it.
+1. A *run* is a maximal sequence of failed probes without a success between them, be it a probe's or the load's. It
+   lasts from its first probe's intended time to the intended time of the success that follows.
+2. A run is a *total* outage if it has at least `SURE` probes, or if no other failure lies within `NEAR_NS` of it and
+   not both of its neighbours are successes of the load. (Two probes in a row that were cut with one replica of three
+   are no outage, if the load was served between them.)
 3. Single failures near others are a mixture of failures and successes: neighbours among them that are less than
    `NEAR_NS` apart make one *degraded* stretch, from the first failure to the success after the last.
 
@@ -42,12 +44,15 @@ class Stretch:
     last: int
 
 
-def find(intended: NDArray[np.int64], bad: NDArray[np.bool_]) -> list[Stretch]:
+def find(
+    intended: NDArray[np.int64], bad: NDArray[np.bool_], witness: NDArray[np.bool_] | None = None
+) -> list[Stretch]:
     """All stretches of failed probes, in order.
 
     Args:
         intended: Intended times in ns, ascending.
         bad: Whether each failed; probes that say nothing about the service are to be left out before.
+        witness: Which are the load's successes; the others are probes. None: there is no load.
     """
     edges = np.flatnonzero(np.diff(np.concatenate(([False], bad, [False])).astype(np.int8)))
     first, beyond = edges[::2], edges[1::2]
@@ -60,7 +65,7 @@ def find(intended: NDArray[np.int64], bad: NDArray[np.bool_]) -> list[Stretch]:
     gaps = starts[1:] - intended[beyond[:-1] - 1]
     near_previous = np.concatenate(([False], gaps < NEAR_NS))
     near_next = np.concatenate((gaps < NEAR_NS, [False]))
-    total = (beyond - first >= SURE) | ~(near_previous | near_next)
+    total = (beyond - first >= SURE) | ~(near_previous | near_next | _between(witness, first, beyond))
     joins = ~total[1:] & ~total[:-1] & (gaps < NEAR_NS)
     leaders = np.flatnonzero(np.concatenate(([True], ~joins)))
     closers = np.concatenate((leaders[1:] - 1, [len(first) - 1]))
@@ -76,8 +81,23 @@ def find(intended: NDArray[np.int64], bad: NDArray[np.bool_]) -> list[Stretch]:
     ]
 
 
+def _between(
+    witness: NDArray[np.bool_] | None, first: NDArray[np.intp], beyond: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Which runs stand between two of the load's successes."""
+    if witness is None:
+        return np.zeros(len(first), np.bool_)
+    framed = np.concatenate(([False], witness, [False]))
+    return framed[first] & framed[beyond + 1]
+
+
 def outages(
-    intended: NDArray[np.int64], outcome: NDArray[np.uint8], *, zero: int, window_end: int
+    intended: NDArray[np.int64],
+    outcome: NDArray[np.uint8],
+    *,
+    zero: int,
+    window_end: int,
+    served: NDArray[np.int64] | None = None,
 ) -> tuple[Outage, ...]:
     """The window's outages as results.
 
@@ -86,13 +106,17 @@ def outages(
         outcome: Their outcomes; `not-sent` is left out here.
         zero: The moment that seconds count from, ns.
         window_end: Where an outage that does not end is cut, ns.
+        served: Intended times of the load's requests that were answered within the probe's deadline, ns.
     """
     known = outcome != Outcome.NOT_SENT
-    times, results = intended[known], outcome[known]
+    load = served if served is not None else np.zeros(0, np.int64)
+    times = np.concatenate((intended[known], load))
+    results = np.concatenate((outcome[known], np.full(len(load), Outcome.OK, np.uint8)))
+    witness = np.arange(len(times)) >= len(times) - len(load)
     order = np.lexsort((results, times))
-    times, results = times[order], results[order]
+    times, results, witness = times[order], results[order], witness[order]
     return tuple(
-        _outage(stretch, results, zero, window_end) for stretch in find(times, results != Outcome.OK)
+        _outage(stretch, results, zero, window_end) for stretch in find(times, results != Outcome.OK, witness)
     )
 
 

@@ -164,8 +164,25 @@ def _outages(work: _Work) -> tuple[Outage, ...]:
         return ()
     mask = (work.labels["probe"] & WINDOW) != 0
     return outages(
-        probe.intended[mask], probe.outcome[mask], zero=work.facts.zero, window_end=work.periods.window_end
+        probe.intended[mask],
+        probe.outcome[mask],
+        zero=work.facts.zero,
+        window_end=work.periods.window_end,
+        served=_served(work),
     )
+
+
+def _served(work: _Work) -> NDArray[np.int64] | None:
+    """When the load's requests were to be sent that were answered as soon as a probe must be."""
+    load = work.streams.get("load")
+    if load is None:
+        return None
+    deadline_us = int(work.facts.setting("probe", "timeout", default=2 * _S)) // 1_000
+    inside = (work.labels["load"] & WINDOW) != 0
+    served: NDArray[np.int64] = load.intended[
+        inside & (load.outcome == Outcome.OK) & (load.total <= deadline_us)
+    ]
+    return served
 
 
 def _availability(work: _Work, found: tuple[Outage, ...]) -> Availability:
