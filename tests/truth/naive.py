@@ -1,4 +1,4 @@
-"""The numbers of docs/numbers.md once more: straight from its sentences, in plain loops over raw samples, slow and naive.
+"""The numbers of docs/numbers.md once more: straight from its sentences, in plain loops over raw samples.
 
 Shares no code with breakroom. Times in ns; results in the units of results.json. Only for a trial with one proved
 fault that ran to its end.
@@ -74,10 +74,7 @@ def _outages(
     trial: Trial, probes: list[Request], window: list[Request], moments: Moments
 ) -> list[dict[str, Any]]:
     deadline = trial.of("TrialStarted")[0]["plan"]["probe"]["timeout"]
-    line = list(probes)
-    for request in window:
-        if request.stream == "load" and request.ok and request.total_us * 1000 <= deadline:
-            line.append(request)
+    line = probes + [r for r in window if r.stream == "load" and r.ok and r.total_us * 1000 <= deadline]
     line.sort(key=lambda r: r.intended)
     runs: list[dict[str, Any]] = []
     at = 0
