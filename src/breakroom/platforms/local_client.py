@@ -14,6 +14,7 @@ import os
 import secrets
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,11 @@ from breakroom.platforms.base import PlatformError
 __all__ = ["EngineClient"]
 
 _ANSWER_SECONDS = 30.0
+_LOOK_SECONDS = 0.01
 _END_SECONDS = 3.0
 _TAIL = 2000
+_SWEEPS = 20
+_SWEEP_PAUSE_SECONDS = 0.05
 
 
 class EngineClient:
@@ -122,7 +126,11 @@ class EngineClient:
             with contextlib.suppress(ProcessLookupError):
                 self.process.kill()
             await self.process.wait()
-        return await asyncio.to_thread(_sweep, self.marker)
+        # What was killed takes a moment to be gone on a busy machine; only what stays is left behind.
+        deadline = time.monotonic() + _END_SECONDS
+        while (left := await asyncio.to_thread(_sweep, self.marker)) and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_SECONDS)
+        return left
 
     def _received(self, line: bytes) -> None:
         message = protocol.decode_pushed(line)
@@ -153,6 +161,15 @@ class EngineClient:
 
 
 def _sweep(marker: str) -> list[str]:
-    """Kill what an engine of that mark left, and remove the control groups of dead engines."""
-    kill_marked(MARKER, marker)
-    return [f"process {pid}" for pid in marked_processes(MARKER, marker)] + sweep_leftovers()
+    """Kill what an engine of that mark left, and remove the control groups of dead engines.
+
+    What was killed a moment ago may still be dying, and its control group cannot be removed before; so what is left is
+    looked at again for a while before it is reported. Blocks for at most a second or so.
+    """
+    for _ in range(_SWEEPS):
+        kill_marked(MARKER, marker)
+        left = [f"process {pid}" for pid in marked_processes(MARKER, marker)] + sweep_leftovers()
+        if not left:
+            break
+        time.sleep(_SWEEP_PAUSE_SECONDS)
+    return left
