@@ -144,8 +144,18 @@ def running(name: str = "improved-app", *, listens: bool = True, **environ: str)
             app.wait_listening()
         yield app
     finally:
-        if process.poll() is None:
-            process.kill()
+        end(process, politely=bool(kept))
         process.wait(PATIENCE)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def end(process: subprocess.Popen[str], *, politely: bool) -> None:
+    """Kill it. While coverage is measured, first ask it to end at once, so that it can write down what it noted."""
+    if politely:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+    if process.poll() is None:
+        process.kill()
