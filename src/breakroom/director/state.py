@@ -15,6 +15,7 @@ from pathlib import Path
 from breakroom.journal.records import (
     ActionChanged,
     PhaseStarted,
+    Problem,
     Record,
     RotationChanged,
     StreamClosed,
@@ -29,6 +30,8 @@ __all__ = ["StreamState", "TaskState", "TrialState"]
 BIN_NS = 250_000_000
 """Width of a bin of the live view's history."""
 KEEP_BINS = 480
+DEATHS = frozenset({"engine-died", "ingress-died", "worker-died"})
+"""Problem codes of a death among breakroom's own processes."""
 TERMINAL = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 
 
@@ -98,6 +101,8 @@ class TrialState:
         self.streams: dict[str, StreamState] = {}
         self.records: list[Record] = []
         self.actions: list[ActionChanged] = []
+        self.broken: Problem | None = None
+        """The first death among breakroom's own processes: from then on the service is not what is measured."""
         self._changed = asyncio.Event()
 
     # --- feeding ----------------------------------------------------------------------------------------------
@@ -124,6 +129,8 @@ class TrialState:
             case StreamClosed():
                 if record.stream in self.streams:
                     self.streams[record.stream].closed = True
+            case Problem(code=code) if code in DEATHS:
+                self.broken = self.broken or record
             case _:
                 pass
         self._changed.set()

@@ -75,6 +75,10 @@ class _NotSteadyError(Exception):
     """Steady state was not reached; the text says what was missing."""
 
 
+class _BrokenError(Exception):
+    """A process of breakroom's own died, so what users see is no longer the service's doing; the text says which."""
+
+
 async def run_trial(ctx: TrialContext) -> Outcome:
     """Run the trial to its end and clean up after it.
 
@@ -93,10 +97,14 @@ async def run_trial(ctx: TrialContext) -> Outcome:
         deployment = await ctx.platform.deploy(
             ctx.plan.contender, trial=ctx.trial, directory=ctx.directory, emit=ctx.emit
         )
-        outcome, reason = await _observe(ctx, deployment)
+        async with _own_processes(ctx.state):
+            outcome, reason = await _observe(ctx, deployment)
     except asyncio.CancelledError:
         outcome, reason = "aborted", "interrupted"
         raise
+    except _BrokenError as error:
+        # Whatever found it out has written the problem itself.
+        outcome, reason = "failed", str(error)
     except PlatformError as error:
         reason = str(error)
         ctx.problem("error", f"platform.{error.code}", message=str(error), hint=error.hint)
@@ -232,8 +240,28 @@ async def _streams(ctx: TrialContext, deployment: Deployment) -> AsyncIterator[N
             )
         yield
     finally:
-        for stream in reversed(opened):
-            await shielded(stream.stop())
+        # One wait for all of them: an interruption during it would otherwise leave the later ones running.
+        await shielded(asyncio.gather(*(stream.stop() for stream in reversed(opened))))
+
+
+@asynccontextmanager
+async def _own_processes(state: TrialState) -> AsyncIterator[None]:
+    """End the block with `_BrokenError` as soon as an engine, ingress or worker is reported dead."""
+
+    async def watch() -> None:
+        await state.until(lambda: state.broken is not None, within=None)
+        assert state.broken is not None, "that is what was waited for"
+        raise _BrokenError(_what_died(state.broken))
+
+    async with background(watch(), f"processes of {state.trial}"):
+        yield
+
+
+def _what_died(problem: Problem) -> str:
+    params = problem.params
+    if "stream" in params:
+        return f"a worker of the {params['stream']} died: {params.get('reason', '')}"
+    return str(params.get("message", problem.code))
 
 
 @asynccontextmanager

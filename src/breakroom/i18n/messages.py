@@ -14,6 +14,8 @@ __all__ = ["MESSAGES"]
 MESSAGES: dict[str, str] = {
     "worker-died": N_("A worker process of the {stream:stream} died ({reason}); its requests are missing."),
     "engine-died": N_("The orchestrator's process ended unexpectedly: {message}"),
+    "engine-failed": N_("The orchestrator stopped because of a mistake in itself: {message}"),
+    "ingress-died": N_("The process that carries the connections ended unexpectedly: {message}"),
     "bad-message": N_("A process of breakroom sent what could not be understood: {message}"),
     "not-steady": N_("The service did not reach its steady state: {message}"),
     "left-behind": N_("Left on the machine after the trial: {what}"),

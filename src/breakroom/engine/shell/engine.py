@@ -185,7 +185,7 @@ class Engine:
                 pass
 
     def _ingress_died(self, ended: Ended) -> None:
-        self.problem("error", "ingress-died", returncode=ended.returncode)
+        self.problem("error", "ingress-died", message=f"the ingress ended with status {ended.returncode}")
 
     # --- from the main process --------------------------------------------------------------------------------
 
