@@ -6,10 +6,14 @@ imports its module when it is run.
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from breakroom.cli.exits import UNKNOWN
+from breakroom.cli.output import make_output_lasting
 
 __all__ = ["app", "main"]
 
@@ -178,5 +182,21 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; ends the process with the exit code."""
-    app(prog_name="breakroom")
+    """Run the command line; ends the process with the exit code.
+
+    Ctrl-C outside a run, and a mistake of breakroom's own, say nothing about a service: they are *unknown*, where
+    typer and Python would give 130 and 1, of which the latter means that an expectation was not met.
+    """
+    make_output_lasting()
+    try:
+        app(prog_name="breakroom")
+    except SystemExit as end:
+        if end.code == _TYPERS_INTERRUPTED:
+            raise SystemExit(UNKNOWN) from None
+        raise
+    except Exception:  # noqa: BLE001 (the last place; what happened is printed whole)
+        traceback.print_exc()
+        raise SystemExit(UNKNOWN) from None
+
+
+_TYPERS_INTERRUPTED = 130

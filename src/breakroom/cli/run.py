@@ -57,7 +57,16 @@ def run_command(arguments: RunArguments) -> int:
         outcome = asyncio.run(_run(plan, platform, directory, console, tr))
     except JournalError as error:
         fail(str(error), UNKNOWN)
-    return _conclude(outcome, arguments, console, tr)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        return _conclude(outcome, arguments, console, tr)
+    except KeyboardInterrupt:
+        text = tr.say(
+            "interrupted while the report was made; `breakroom report {directory}` makes it",
+            directory=str(directory),
+        )
+        fail(text, UNKNOWN)
 
 
 def _platform(name: str) -> Platform:
@@ -114,6 +123,7 @@ async def _run(
     def interrupt() -> None:
         nonlocal interrupted
         if interrupted:
+            console.show_cursor()
             os._exit(UNKNOWN)
         interrupted = True
         console.print(tr.gettext("stopping: cleaning up and keeping the results (again: stop at once)"))
@@ -121,8 +131,15 @@ async def _run(
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, interrupt)
-    async with make_view(console, tr) as view:
-        return await run_plan(plan, platform, directory, view)
+    outcome: RunOutcome | None = None
+    try:
+        async with make_view(console, tr) as view:
+            outcome = await run_plan(plan, platform, directory, view)
+    except asyncio.CancelledError:
+        if outcome is None:
+            raise
+        # Interrupted when the run was over and only the view was being put away.
+    return outcome
 
 
 def _conclude(outcome: RunOutcome, arguments: RunArguments, console: Console, tr: Translator) -> int:

@@ -151,10 +151,13 @@ class LiveView(RunView):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._drawing is not None:
-            self._drawing.cancel()
-            await asyncio.wait([self._drawing])
-        self._live.stop()
+        try:
+            if self._drawing is not None:
+                self._drawing.cancel()
+                await asyncio.wait([self._drawing])
+        finally:
+            # Also when interrupted: a terminal without a cursor is left to nobody.
+            self._live.stop()
 
     async def _redraw(self) -> None:
         while True:
