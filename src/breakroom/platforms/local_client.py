@@ -29,10 +29,9 @@ from breakroom.platforms.base import PlatformError
 __all__ = ["EngineClient"]
 
 _ANSWER_SECONDS = 30.0
-_LOOK_SECONDS = 0.01
 _END_SECONDS = 3.0
 _TAIL = 2000
-_SWEEPS = 20
+_SWEEPS = 60
 _SWEEP_PAUSE_SECONDS = 0.05
 
 
@@ -126,11 +125,7 @@ class EngineClient:
             with contextlib.suppress(ProcessLookupError):
                 self.process.kill()
             await self.process.wait()
-        # What was killed takes a moment to be gone on a busy machine; only what stays is left behind.
-        deadline = time.monotonic() + _END_SECONDS
-        while (left := await asyncio.to_thread(_sweep, self.marker)) and time.monotonic() < deadline:
-            await asyncio.sleep(_LOOK_SECONDS)
-        return left
+        return await asyncio.to_thread(_sweep, self.marker)
 
     def _received(self, line: bytes) -> None:
         message = protocol.decode_pushed(line)
@@ -145,7 +140,8 @@ class EngineClient:
         """The engine's end of the socket closed although nobody asked for it."""
         if self._closing:
             return
-        _sweep(self.marker)
+        # Once and at once: this is on the loop, and `close` looks again.
+        _sweep(self.marker, tries=1)
         self._dead = f"the engine (pid {self.process.pid}) ended unexpectedly{self._last_words()}"
         for waiting in self._waiting.values():
             if not waiting.done():
@@ -160,16 +156,16 @@ class EngineClient:
         return f"; it said: {text}" if text else ""
 
 
-def _sweep(marker: str) -> list[str]:
+def _sweep(marker: str, *, tries: int = _SWEEPS) -> list[str]:
     """Kill what an engine of that mark left, and remove the control groups of dead engines.
 
     What was killed a moment ago may still be dying, and its control group cannot be removed before; so what is left is
-    looked at again for a while before it is reported. Blocks for at most a second or so.
+    looked at again for a while (3 s or so in all) before it is reported. Blocks.
     """
-    for _ in range(_SWEEPS):
+    while True:
         kill_marked(MARKER, marker)
         left = [f"process {pid}" for pid in marked_processes(MARKER, marker)] + sweep_leftovers()
-        if not left:
-            break
+        tries -= 1
+        if not left or tries <= 0:
+            return left
         time.sleep(_SWEEP_PAUSE_SECONDS)
-    return left
