@@ -238,7 +238,7 @@ def test_contenders_of_one_plan_are_the_same_plan_and_others_are_not(kit: Kit) -
     assert len(set(drill.plan_digests.values())) == 1
     other = kit.scene()
     kit.orchestrated(other)
-    kit.single(other, shared={"probe": "another"})
+    kit.single(other, shared={"image": "another"})
     (drill,) = analyse(other.journal()).drills
     assert drill.same_plan is False
     assert drill.verdict == "unknown"
@@ -248,13 +248,13 @@ def test_contenders_of_one_plan_are_the_same_plan_and_others_are_not(kit: Kit) -
 def full_scene(kit: Kit) -> Scene:
     scene = kit.scene()
     scene.expect = [("orchestrated", "outage", "<=", 1e9), ("single", "recovery_time", ">", 1e9)]
-    for repeat in (1, 2, 3):
+    for repeat in (1, 2, 3, 4, 5):
         kit.orchestrated(scene, repeat, back=300 + 10 * repeat)
         kit.single(scene, repeat, act=3_000.0 + 100 * repeat)
     return scene
 
 
-def test_a_run_of_three_repeats_has_medians_intervals_and_a_verdict(kit: Kit) -> None:
+def test_a_run_of_five_repeats_has_medians_intervals_and_a_verdict(kit: Kit) -> None:
     results = analyse(full_scene(kit).journal())
     assert results.verdict == "met"
     assert results.outcome == "completed"
@@ -262,16 +262,16 @@ def test_a_run_of_three_repeats_has_medians_intervals_and_a_verdict(kit: Kit) ->
     (drill,) = results.drills
     by_name = {contender.name: contender for contender in drill.contenders}
     full = by_name["orchestrated"].metrics["time_to_full_capacity"]
-    assert (full.n, full.unknown, full.modelled) == (3, 0, False)
-    assert (full.median, full.minimum, full.maximum) == pytest.approx((0.32, 0.31, 0.33))
-    assert (full.ci95_low, full.ci95_high) == pytest.approx((0.31, 0.33))
+    assert (full.n, full.unknown, full.modelled) == (5, 0, False)
+    assert (full.median, full.minimum, full.maximum) == pytest.approx((0.33, 0.31, 0.35))
+    assert (full.ci95_low, full.ci95_high) == pytest.approx((0.31, 0.35))
     recovery = by_name["single"].metrics["recovery_time"]
-    assert recovery.median == pytest.approx(3.407)
+    assert recovery.median == pytest.approx(3.507)
     assert recovery.modelled is True
     assert by_name["single"].explanation[0].code == "lost.waiting-for-operator"
     compared = next(one for one in drill.comparisons if one.metric == "recovery_time")
     assert (compared.better, compared.worse) == ("orchestrated", "single")
-    assert compared.difference == pytest.approx(3.4)
+    assert compared.difference == pytest.approx(3.5)
     assert compared.beyond_noise is True
 
 

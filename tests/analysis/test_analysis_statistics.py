@@ -69,13 +69,28 @@ def test_chi_square_tail_agrees_with_simulation() -> None:
     assert np.mean(statistic >= 4.0) == pytest.approx(chi_square_survival(4.0, 2), abs=0.01)
 
 
-def test_an_interval_needs_three_values() -> None:
-    assert bootstrap_median([1.0, 2.0], 1) is None
-    assert bootstrap_difference([1.0, 2.0], [1.0, 2.0, 3.0], 1) is None
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_an_interval_needs_five_values(count: int) -> None:
+    few, enough = [1.0, 2.0, 3.0, 4.0][:count], [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert bootstrap_median(few, 1) is None
+    assert bootstrap_difference(few, enough, 1) is None
+    assert bootstrap_difference(enough, few, 1) is None
+    assert bootstrap_difference(enough, enough, 1) is not None
+
+
+def test_the_interval_of_five_holds_the_true_median_in_about_94_percent_of_cases() -> None:
+    random = np.random.default_rng(5)
+    samples = random.exponential(size=(400, 5))
+    held = 0
+    for number, values in enumerate(samples):
+        interval = bootstrap_median(values.tolist(), number)
+        assert interval is not None
+        held += interval[0] <= math.log(2) <= interval[1]
+    assert 0.90 <= held / len(samples) <= 0.97
 
 
 @settings(deadline=None)  # the first resampling of a process is slow, and so is a busy machine
-@given(st.lists(st.floats(0, 100), min_size=3, max_size=12), st.integers(0, 1_000))
+@given(st.lists(st.floats(0, 100), min_size=5, max_size=12), st.integers(0, 1_000))
 def test_the_interval_holds_the_median_within_the_range_and_is_repeatable(
     values: list[float], seed: int
 ) -> None:
@@ -98,7 +113,7 @@ def test_a_difference_larger_than_the_spread_excludes_zero() -> None:
     interval = bootstrap_difference([10.0, 10.1, 10.2, 9.9, 10.0], [5.0, 5.2, 4.9, 5.1, 5.0], 1)
     assert interval is not None
     assert 4.5 < interval[0] <= interval[1] < 5.5
-    same = bootstrap_difference([1.0, 2.0, 3.0, 4.0], [1.5, 2.5, 2.0, 3.5], 1)
+    same = bootstrap_difference([1.0, 2.0, 3.0, 4.0, 2.5], [1.5, 2.5, 2.0, 3.5, 3.0], 1)
     assert same is not None
     assert same[0] < 0 < same[1]
 

@@ -41,6 +41,7 @@ def availability(
         intended=intended,
         ok=ok,
         window_s=window_s,
+        window_from_s=window_from_s,
     )
 
 

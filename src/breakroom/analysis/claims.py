@@ -96,7 +96,9 @@ def _single_out(single: Sequence[Repeats]) -> Claim:
     value = _median(values)
     if value is None:
         return _unknown(code, single)
-    verdict = judge_values(values, ">=", _OUT)
+    # Up to one spacing after the fault and before the return nothing was asked: that cannot count against the claim.
+    judged = [_with_edges(trial) for repeats in single for trial in repeats.trials]
+    verdict = judge_values(judged, ">=", _OUT)
     return _claim(code, verdict, value, reason("claim.measured", value=value, limit=1.0))
 
 
@@ -104,18 +106,31 @@ def _share_failed(trial: TrialResults) -> float | None:
     """The time in total outages from the fault on ÷ the time from the fault to the return. None if not trusted."""
     if trial.reasons_unknown or trial.fault_proved is not True:
         return None
-    until = trial.recovery_time_s
-    if until is None:
-        until = trial.availability.window_s
-    if until <= 0:
-        return 0.0
-    out = sum(
+    until = _until(trial)
+    return _out_s(trial, until) / until if until > 0 else 0.0
+
+
+def _with_edges(trial: TrialResults) -> float | None:
+    """The same with what the probe cannot tell apart counted as outage; None where that is most of it."""
+    share, until = _share_failed(trial), _until(trial)
+    if share is None or until <= 0:
+        return share
+    return min(share + trial.resolution_s / until, 1.0) if until > 2 * trial.resolution_s else None
+
+
+def _until(trial: TrialResults) -> float:
+    """When the service was back, in seconds after the fault; where it never was, the end of observation."""
+    if trial.recovery_time_s is not None:
+        return trial.recovery_time_s
+    return trial.availability.window_from_s + trial.availability.window_s
+
+
+def _out_s(trial: TrialResults, until: float) -> float:
+    return sum(
         max(min(outage.start_at_s + outage.duration_s, until) - max(outage.start_at_s, 0.0), 0.0)
         for outage in trial.outages
         if outage.kind == "total"
     )
-    # Up to one spacing before the first failed probe nothing was asked: it cannot count against the claim.
-    return min((out + min(trial.resolution_s, until - out)) / until, 1.0)
 
 
 def _keeps(three: Sequence[Repeats]) -> Claim:

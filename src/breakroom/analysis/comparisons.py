@@ -1,7 +1,7 @@
 """Contenders against each other on the key metrics: the difference of medians, and whether it is larger than the noise.
 
 Called by `analysis.drills`. Pure. Beyond noise: the 95 % bootstrap interval of the difference excludes zero,
-and the difference is larger than what the measurement can tell apart. With fewer than 3 known repeats of
+and the difference is larger than what the measurement can tell apart. With fewer than 5 known repeats of
 either, that is not known.
 """
 
@@ -63,7 +63,7 @@ def _compare(metric: str, one: Repeats, other: Repeats) -> Comparison | None:
         metric=metric,
         better=better.name,
         worse=worse.name,
-        difference=difference,
+        difference=difference + 0.0,  # no -0.0
         ci95_low=interval[0] if interval is not None else None,
         ci95_high=interval[1] if interval is not None else None,
         beyond_noise=interval[0] > 0 and difference >= resolution if interval is not None else None,

@@ -148,15 +148,15 @@ class TrialFacts:
         return self.ended.outcome if self.ended is not None else "cut-off"
 
     @cached_property
+    def faults(self) -> tuple[Fault, ...]:
+        """Every action of the timeline, in order."""
+        ordered = sorted(self.actions, key=lambda action: action.begun)
+        return tuple(_fault(action) for action in ordered if action.by == "timeline")
+
+    @property
     def fault(self) -> Fault | None:
-        """The first action of the timeline."""
-        for action in sorted(self.actions, key=lambda action: action.begun):
-            if action.by == "timeline":
-                proved = "proved" in action.stages
-                effect = (action.proved_t or action.stages["proved"]) if proved else None
-                refuted = not proved and ("unproved" in action.stages or "failed" in action.stages)
-                return Fault(action, effect, refuted)
-        return None
+        """The first action of the timeline, which all moments count from."""
+        return self.faults[0] if self.faults else None
 
     @property
     def acts(self) -> tuple[Action, ...]:
@@ -291,6 +291,13 @@ def _action(changes: list[ActionChanged]) -> Action:
     tasks = tuple(dict.fromkeys(task for change in changes for task in change.tasks))
     first = changes[0]
     return Action(first.action, first.kind, first.by, tasks, stages, min(proofs, default=None))
+
+
+def _fault(action: Action) -> Fault:
+    proved = "proved" in action.stages
+    effect = (action.proved_t or action.stages["proved"]) if proved else None
+    refuted = not proved and ("unproved" in action.stages or "failed" in action.stages)
+    return Fault(action, effect, refuted)
 
 
 def _contender(started: TrialStarted) -> dict[str, Any]:

@@ -13,13 +13,16 @@ from breakroom.analysis.plan import stream_spec
 from breakroom.analysis.reading import StreamData
 from breakroom.analysis.reasons import reason
 from breakroom.analysis.results import GeneratorReport, Reason
-from breakroom.journal.samples import Outcome
+from breakroom.journal.samples import NOT_REACHED, Outcome
 from breakroom.spec.arrivals import planned_spacing
 
 __all__ = ["MIN_LAG_LIMIT_S", "generator_report", "spacing_s"]
 
 MIN_LAG_LIMIT_S = 0.005
 """A lag of this much is always tolerated: an operating system's scheduler alone can cause it."""
+
+MAX_BLIND_S = 0.5
+"""A probe that was late by more than this even once, in however long a run, may have missed a whole outage."""
 
 
 def generator_report(stream: StreamData) -> GeneratorReport:
@@ -55,6 +58,9 @@ def _why_not(stream: StreamData, lag_p99_s: float) -> Reason | None:
     limit = max(spacing_s(stream) or 0.0, MIN_LAG_LIMIT_S)
     if stream.opened.model == "open" and lag_p99_s > limit:
         return reason("unknown.generator-lag", stream=name, lag_s=lag_p99_s, limit_s=limit)
+    blind_s = int(stream.lag[stream.lag != NOT_REACHED].max(initial=0)) / 1e6
+    if name == "probe" and blind_s > MAX_BLIND_S:
+        return reason("unknown.probe-blind", stream=name, lag_s=blind_s, limit_s=MAX_BLIND_S)
     if closed is None:
         return reason("unknown.stream-not-closed", stream=name)
     # Its own finding `lag` is judged above, by the one rule for all streams and from the samples themselves.

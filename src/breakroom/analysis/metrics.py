@@ -27,6 +27,7 @@ _STREAM_CODES = frozenset(
     {
         "unknown.not-sent",
         "unknown.generator-lag",
+        "unknown.probe-blind",
         "unknown.generator-bottleneck",
         "unknown.stream-not-closed",
         "unknown.samples-missing",

@@ -8,7 +8,9 @@ one of the plan's. A closed stream has no planned arrivals: nothing is checked.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,7 +20,7 @@ from breakroom.analysis.reading import StreamData
 from breakroom.spec.arrivals import planned_offsets
 from breakroom.spec.drill import LoadSpec, ProbeSpec
 
-__all__ = ["MAX_CHECKED", "arrivals_match", "stream_spec"]
+__all__ = ["MAX_CHECKED", "arrivals_match", "ran_as_planned", "stream_spec"]
 
 MAX_CHECKED = 1_000_000
 """Arrivals that are computed again, from the stream's begin; more would cost seconds and prove no more."""
@@ -26,9 +28,32 @@ MAX_CHECKED = 1_000_000
 
 def stream_spec(stream: StreamData) -> ProbeSpec | LoadSpec | None:
     """The stream's plan as a value; None where the journal's form of it cannot be read."""
-    kind: type[ProbeSpec | LoadSpec] = ProbeSpec if stream.name == "probe" else LoadSpec
+    return _spec(stream.name, stream.opened.plan)
+
+
+def ran_as_planned(stream: StreamData, shared: dict[str, Any]) -> bool:
+    """Whether the stream was opened with the settings and the seed that the shared plan has for it.
+
+    The arrivals are compared with what the stream was opened with; this closes the gap between that and the plan whose
+    digest is compared. What the plan does not name cannot be contradicted.
+    """
+    opened = stream.opened.plan
+    same_seed = "seed" not in shared or opened.get("seed", shared["seed"]) == shared["seed"]
+    if stream.name not in shared:
+        return same_seed
+    planned, ran = _spec(stream.name, shared[stream.name]), stream_spec(stream)
+    return same_seed and planned is not None and ran is not None and _as_asked(planned) == _as_asked(ran)
+
+
+def _as_asked(spec: ProbeSpec | LoadSpec) -> ProbeSpec | LoadSpec:
+    """Without the number of workers, which is cut down where there are fewer clients than workers."""
+    return replace(spec, workers=1) if isinstance(spec, LoadSpec) else spec
+
+
+def _spec(name: str, plan: object) -> ProbeSpec | LoadSpec | None:
+    kind: type[ProbeSpec | LoadSpec] = ProbeSpec if name == "probe" else LoadSpec
     try:
-        return msgspec.convert(stream.opened.plan, kind)
+        return msgspec.convert(plan, kind)
     except msgspec.ValidationError:
         return None
 

@@ -24,6 +24,11 @@ CODES: dict[str, tuple[str, ...]] = {
     "unknown.no-probe": (),  # not one probe sample lies in the observation window
     "unknown.stream-not-closed": ("stream",),  # the generator did not report at its end
     "unknown.generator-lag": ("stream", "lag_s", "limit_s"),  # it sent too late (p99)
+    "unknown.probe-blind": (
+        "stream",
+        "lag_s",
+        "limit_s",
+    ),  # one probe was so late that an outage may be missed
     "unknown.generator-bottleneck": ("stream", "bottleneck"),  # it says itself that it was the limit
     "unknown.not-sent": ("stream", "count"),  # requests that it could not send
     "unknown.samples-missing": ("stream", "samples", "completed"),  # samples on disk against its own count

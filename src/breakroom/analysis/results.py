@@ -56,7 +56,7 @@ class Reason(_Struct, frozen=True, kw_only=True):
 class Spread(_Struct, frozen=True, kw_only=True):
     """One number over the repeats of a contender.
 
-    `ci95_low/high`: a 95 % bootstrap interval of the median; None below 3 known values. `n` counts the trials
+    `ci95_low/high`: a 95 % bootstrap interval of the median; None below 5 known values. `n` counts the trials
     where it is known, `unknown` those where it is not. `resolution` is what the measurement could tell apart,
     in the value's own unit. `modelled`: it contains an operator model's time.
     """
@@ -96,6 +96,8 @@ class Availability(_Struct, frozen=True, kw_only=True):
     intended: int
     ok: int
     window_s: float
+    window_from_s: float = 0.0
+    """When observation began, in seconds after the trial's zero."""
 
 
 class PhaseTime(_Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from breakroom.analysis.latency import latency
 from breakroom.analysis.operator import operator_work
 from breakroom.analysis.outages import outages
 from breakroom.analysis.periods import AFTER, BEFORE, DURING, WINDOW, Periods, count, failed, label, window_of
-from breakroom.analysis.plan import arrivals_match
+from breakroom.analysis.plan import arrivals_match, ran_as_planned
 from breakroom.analysis.reading import StreamData
 from breakroom.analysis.reasons import reason
 from breakroom.analysis.recovery import Recovery, recover
@@ -240,6 +240,8 @@ def _plan(facts: TrialFacts, streams: dict[str, StreamData]) -> tuple[PlanProof,
     checked, matched, mismatch = 0, [], None
     for name, stream in streams.items():
         number, match = arrivals_match(stream, facts.started.seed)
+        if not ran_as_planned(stream, facts.started.shared_plan):
+            match = False
         checked += number
         if match is not None:
             matched.append(match)
@@ -255,23 +257,24 @@ def _plan(facts: TrialFacts, streams: dict[str, StreamData]) -> tuple[PlanProof,
 
 
 def _resolution(probe: StreamData | None, generators: tuple[GeneratorReport, ...]) -> float:
-    """What the probe can tell apart, in seconds: its spacing and its lag (p99)."""
+    """What the probe can tell apart, in seconds: its spacing and its largest lag. For so long it saw nothing."""
     if probe is None:
         return 0.0
     spacing = spacing_s(probe)
     if spacing is None and len(probe) > 1:
         spacing = float(np.median(np.diff(probe.intended))) / _S
-    lag = next((report.lag_p99_s for report in generators if report.stream == "probe"), 0.0)
+    lag = next((report.lag_max_s for report in generators if report.stream == "probe"), 0.0)
     return (spacing or 0.0) + lag
 
 
 def _fault_proved(facts: TrialFacts) -> bool | None:
     """None where no fault was tried, or its proof was still awaited when the journal ended."""
-    if facts.fault is None:
+    if not facts.faults:
         return None
-    if facts.fault.effect is not None:
+    unproved = [fault for fault in facts.faults if fault.effect is None]
+    if not unproved:
         return True
-    return False if facts.fault.refuted or facts.ended is not None else None
+    return False if facts.ended is not None or any(fault.refuted for fault in unproved) else None
 
 
 def _reasons_unknown(
@@ -309,8 +312,9 @@ def _ending(facts: TrialFacts) -> list[Reason]:
 def _fault_reasons(facts: TrialFacts) -> list[Reason]:
     if facts.fault is None:
         return [] if facts.outcome == "not-steady" else [reason("unknown.no-fault")]
-    if facts.fault.effect is not None:
-        return []
-    failed_outright = "failed" in facts.fault.action.stages
-    code = "unknown.fault-failed" if failed_outright else "unknown.fault-unproved"
-    return [reason(code, kind=facts.fault.action.kind)]
+    for fault in facts.faults:
+        if fault.effect is None:
+            failed_outright = "failed" in fault.action.stages
+            code = "unknown.fault-failed" if failed_outright else "unknown.fault-unproved"
+            return [reason(code, kind=fault.action.kind)]
+    return []

@@ -18,6 +18,11 @@ MESSAGES: dict[str, str] = {
     "ingress-died": N_("The process that carries the connections ended unexpectedly: {message}"),
     "bad-message": N_("A process of breakroom sent what could not be understood: {message}"),
     "not-steady": N_("The service did not reach its steady state: {message}"),
+    "service-wrote": N_("{task} wrote at its end (all of it: {file}): {tail}"),
+    "never-answered": N_(
+        "Not one probe was answered with HTTP. Does the program listen on the port it is told, in the variable PORT or "
+        "by the placeholder for the port in its command?"
+    ),
     "left-behind": N_("Left on the machine after the trial: {what}"),
     "platform.*": N_("The platform could not do its part: {message}{hint:aside}"),
     "fault.*": N_("The fault could not be injected: {message}"),

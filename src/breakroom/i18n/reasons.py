@@ -35,6 +35,10 @@ REASONS: dict[str, str] = {
         "The generator of the {stream:stream} sent too late (p99 {lag_s:duration}, allowed {limit_s:duration}): "
         "it, not the service, may have been the limit."
     ),
+    "unknown.probe-blind": N_(
+        "The {stream:stream} stood still for up to {lag_s:duration} (allowed {limit_s:duration}): "
+        "it may have missed an outage."
+    ),
     "unknown.generator-bottleneck": N_(
         "The generator of the {stream:stream} was itself the limit: {bottleneck}"
     ),
