@@ -169,3 +169,18 @@ def test_an_unwritable_place_for_results_is_wrong_use(tool: Tool) -> None:
     ended = tool.run("run", "kill", "--out", str(Path(blocker) / "x"))
     assert ended.code == 2
     assert "--out" in ended.err
+
+
+def test_a_service_that_dies_at_its_start_is_quoted_and_the_reader_is_told_about_the_port(tool: Tool) -> None:
+    tool.write(
+        "dies.yaml",
+        MINI_DRILL.split("expect:")[0].replace("within: 20s", "within: 2s")
+        + "service:\n"
+        + """  command: ["python3", "-c", "raise SystemExit('no \\e[2Jconfiguration')", "{port}"]\n"""
+        + "  ports: ['8000']\n",
+    )
+    ended = tool.run("run", "dies.yaml", "--contender", "orchestrated")
+    assert ended.code == 3, ended.err
+    assert "configuration" in ended.out
+    assert "\x1b" not in ended.out
+    assert "Does the program listen on the port" in ended.out

@@ -17,18 +17,20 @@ from typing import Literal
 
 from breakroom.director.operator import operate
 from breakroom.director.plan import TrialPlan
-from breakroom.director.state import TrialState
+from breakroom.director.state import StreamState, TrialState
 from breakroom.director.tasks import background, shielded
 from breakroom.faults.base import FaultContext, FaultError, Injected
 from breakroom.faults.registry import inject
 from breakroom.journal.records import (
     CleanlinessChecked,
+    LogCaptured,
     PhaseStarted,
     Problem,
     Record,
     TrialEnded,
     TrialStarted,
 )
+from breakroom.journal.samples import Outcome as RequestOutcome
 from breakroom.load.stream import Stream, open_stream
 from breakroom.platforms.base import Deployment, Platform, PlatformError
 from breakroom.spec.drill import LoadSpec, ProbeSpec
@@ -38,6 +40,8 @@ __all__ = ["TrialContext", "run_trial"]
 
 Outcome = Literal["completed", "not-steady", "not-recovered", "aborted", "failed"]
 POLL_SECONDS = 0.05
+_LAST_LINES = 3
+_LAST_CHARACTERS = 300
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,6 +118,7 @@ async def run_trial(ctx: TrialContext) -> Outcome:
     except _NotSteadyError as error:
         outcome, reason = "not-steady", str(error)
         ctx.problem("error", "not-steady", message=str(error))
+        _say_why_not_steady(ctx)
     finally:
         await shielded(_clean_up(ctx, deployment))
         ctx.emit(TrialEnded(t=ctx.now(), trial=ctx.trial, outcome=outcome, reason=reason))
@@ -191,11 +196,41 @@ async def _steady(ctx: TrialContext) -> None:
 
     if not await ctx.state.until(steady, within=(wanted.duration + wanted.within) / 1e9):
         probe = ctx.state.streams.get("probe")
-        seen = f"{probe.ok} probes ok, {probe.failed} failed" if probe else "no probe"
+        seen = _seen(probe) if probe else "no probe"
         raise _NotSteadyError(
             f"no {wanted.duration / 1e9:g} s with at least {wanted.availability:.2%} of probes ok ({seen}); "
             f"{ctx.state.serving} of {ctx.state.wanted} tasks in rotation"
         )
+
+
+def _seen(probe: StreamState) -> str:
+    kinds = [
+        f"{count} {RequestOutcome(outcome).name.lower().replace('_', '-')}"
+        for outcome, count in sorted(probe.outcomes.items())
+        if outcome != RequestOutcome.OK
+    ]
+    failed = f"{probe.failed} failed" + (f": {', '.join(kinds)}" if kinds else "")
+    return f"{probe.ok} probes ok, {failed}"
+
+
+def _say_why_not_steady(ctx: TrialContext) -> None:
+    """What the one who wrote the service needs to mend it: its own last words, and the commonest mistake."""
+    written = [
+        record for record in ctx.state.records if isinstance(record, LogCaptured) and record.tail.strip()
+    ]
+    if written and any(not task.alive for task in ctx.state.tasks.values()):
+        last = written[-1]
+        ctx.problem("note", "service-wrote", task=last.task, file=last.file, tail=_last_words(last.tail))
+    probe = ctx.state.streams.get("probe")
+    if probe is not None and probe.ok == 0 and not probe.outcomes.get(RequestOutcome.HTTP_ERROR):
+        ctx.problem("note", "never-answered")
+
+
+def _last_words(tail: str) -> str:
+    """The end of a log on one line, fit for any terminal."""
+    lines = [line.strip() for line in tail.splitlines() if line.strip()]
+    text = " / ".join(lines[-_LAST_LINES:])[-_LAST_CHARACTERS:]
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 async def _play(ctx: TrialContext, deployment: Deployment, zero: int) -> int:
