@@ -96,7 +96,7 @@ class LoadProgress:
 
 
 def run_load(options: LoadOptions, progress: Callable[[LoadProgress], None] = lambda _: None) -> LoadReport:
-    """Carry a load out; Ctrl-C or SIGTERM ends it early, with the report of what was measured by then.
+    """Carry a load out; Ctrl-C, SIGTERM or SIGHUP ends it early, with the report of what was measured by then.
 
     Args:
         options: What to do.
@@ -211,9 +211,9 @@ class _Teller:
 
 @asynccontextmanager
 async def _signals(interrupted: asyncio.Event) -> AsyncIterator[None]:
-    """SIGINT and SIGTERM set the event instead of ending us. Not possible outside the main thread: then nothing."""
+    """SIGINT, SIGTERM and SIGHUP set the event instead of ending us. Outside the main thread they do not."""
     loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     installed = []
     for number in numbers:
         with suppress(ValueError, RuntimeError):
