@@ -36,8 +36,8 @@ METRIC_KINDS: dict[str, str] = {
 METRIC_HELP: dict[str, str] = {
     "availability": N_("Share of all intended probe requests that were answered correctly and in time."),
     "availability_time": N_("Share of the observed time in which the service was not in total outage."),
-    "outage": N_("All stretches together in which not one probe succeeded."),
-    "longest_outage": N_("The longest single stretch in which not one probe succeeded."),
+    "outage": N_("All stretches together in which nobody was served: no probe, and no request of the load."),
+    "longest_outage": N_("The longest single stretch in which nobody was served."),
     "recovery_time": N_(
         "From the fault's effect to the first success after the last error: what users felt."
     ),

@@ -14,7 +14,7 @@ from breakroom.analysis.results import ContenderResults, DrillResults, Spread, T
 from breakroom.i18n import Translator
 from breakroom.i18n.terms import METRIC_KINDS
 
-__all__ = ["Cell", "RepeatRow", "Row", "comparison_rows", "operator_time", "repeat_rows"]
+__all__ = ["Cell", "RepeatRow", "Row", "comparison_rows", "marked", "operator_time", "repeat_rows"]
 
 ROWS = (
     "availability",
@@ -80,15 +80,29 @@ def repeat_rows(drill: DrillResults, t: Translator) -> tuple[RepeatRow, ...]:
         for contender in drill.contenders:
             spread = contender.metrics.get(metric)
             if spread is not None and len(spread.values) > 1:
-                values = tuple(t.metric_value(metric, value) for value in spread.values)
+                values = tuple(
+                    marked(t.metric_value(metric, value), t, modelled=spread.modelled and value is not None)
+                    for value in spread.values
+                )
                 rows.append(RepeatRow(t.metric_label(metric), contender.name, values))
     return tuple(rows)
 
 
+def marked(text: str, t: Translator, *, modelled: bool) -> str:
+    """The text of a number, with the word that says so where an operator model's time is in it."""
+    return text + t.say(" (modelled)") if modelled else text
+
+
 def operator_time(contender: ContenderResults, trials: dict[str, TrialResults]) -> Spread:
-    """Time until a person had restored the service, over the contender's trials; 0 where nobody had to act."""
-    mine = [trials[name].operator for name in contender.trials if name in trials]
-    values = tuple(0.0 if work.acts == 0 else work.restored_after_s for work in mine)
+    """Time until a person had restored the service, over the contender's trials; 0 where it came back without one."""
+    found = [trials[name] for name in contender.trials if name in trials]
+    mine = [trial.operator for trial in found]
+    values = tuple(
+        0.0
+        if trial.operator.acts == 0 and trial.recovery_time_s is not None
+        else trial.operator.restored_after_s
+        for trial in found
+    )
     known = [value for value in values if value is not None]
     return Spread(
         median=median(known) if known else None,

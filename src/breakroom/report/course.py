@@ -76,6 +76,8 @@ def _burden(contender: ContenderResults, trials: dict[str, TrialResults], t: Tra
     acts = _median(contender, "operator_acts")
     if acts is None:
         return t.say("not known")
+    if acts == 0 and _median(contender, "recovery_time") is None:
+        return t.say("nobody acted, and it is not known to have recovered")
     if acts == 0:
         return t.say("nothing to do: it recovered by itself")
     time = operator_time(contender, trials)

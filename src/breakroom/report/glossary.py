@@ -29,7 +29,10 @@ TERMS: tuple[tuple[str, str], ...] = (
     (N_("goodput"), N_("Successful answers per second: the work that was really served.")),
     (N_("in rotation"), N_("The ingress sends new connections to this replica.")),
     (N_("modelled"), N_("Calculated from an assumption, not measured: an unattended run's operator.")),
-    (N_("outage"), N_("A stretch in which not one probe request succeeded.")),
+    (
+        N_("outage"),
+        N_("A stretch in which nobody was served: no probe request succeeded, and none of the load."),
+    ),
     (N_("probe"), N_("A constant stream of requests, independent of the load, that sees what users see.")),
     (N_("recovery time"), N_("From the fault's effect to the first success after the last error.")),
     (N_("replica"), N_("One of several running copies of the service.")),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from breakroom.analysis.results import RunResults, TrialResults
 from breakroom.i18n import Translator
+from breakroom.report.comparison import marked
 
 __all__ = ["Fact", "Table", "facts", "method_tables", "outage_table"]
 
@@ -45,8 +46,9 @@ def _facts(results: RunResults, t: Translator) -> Iterator[tuple[str, str]]:
         yield (
             t.say("Resolution"),
             t.say(
-                "The probe sends a request on a new connection every {resolution:duration}, whatever the answer; "
-                "latency counts from the intended moment of sending. Moments closer together cannot be told apart.",
+                "The probe sends its requests at planned moments, each on a new connection, whatever the answers; "
+                "latency counts from the planned moment. Between two requests it sees nothing: its moments are "
+                "known to {resolution:duration} (the spacing and the longest delay in sending).",
                 resolution=resolutions[-1],
             ),
         )
@@ -82,9 +84,13 @@ def _same_plan(same: bool | None, t: Translator) -> str:
         return t.say("Unknown: not every contender has run.")
     if same:
         return t.say(
-            "Yes: the digests of the shared plan (load, seed, timeline, image, limits) are identical."
+            "Yes: the digests of the shared plan (load, seed, timeline, image, limits) are identical, and the requests "
+            "were sent as planned."
         )
-    return t.say("No: the digests of the shared plan differ, so the contenders must not be compared.")
+    return t.say(
+        "No: the digests of the shared plan differ, or requests were not sent as planned, so the contenders must not "
+        "be compared."
+    )
 
 
 def _fault_proof(trials: tuple[TrialResults, ...], t: Translator) -> str:
@@ -246,7 +252,7 @@ def outage_table(trials: tuple[TrialResults, ...], t: Translator) -> Table:
             t.label("outage_kind", outage.kind),
             t.duration(outage.start_at_s),
             t.duration(outage.end_at_s) if outage.end_at_s is not None else t.say("not over"),
-            t.duration(outage.duration_s),
+            marked(t.duration(outage.duration_s), t, modelled=trial.modelled and outage.kind == "total"),
             t.count(outage.failed),
             ", ".join(
                 f"{t.label('outcome', name)} {t.count(count)}"

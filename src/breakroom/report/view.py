@@ -20,8 +20,9 @@ from breakroom.analysis.results import (
     Verdict,
 )
 from breakroom.i18n import Translator
+from breakroom.i18n.terms import METRIC_KINDS
 from breakroom.report.answer import drill_answer, run_answer
-from breakroom.report.comparison import RepeatRow, Row, comparison_rows, repeat_rows
+from breakroom.report.comparison import RepeatRow, Row, comparison_rows, marked, repeat_rows
 from breakroom.report.course import CourseSection, course_section
 from breakroom.report.glossary import Term, glossary
 from breakroom.report.method import Fact, Table, facts, method_tables, outage_table
@@ -190,7 +191,7 @@ def _drill(drill: DrillResults, trials: dict[str, TrialResults], t: Translator) 
         rows=rows,
         repeats=repeat_rows(drill, t),
         phases=_phases(drill, t),
-        conditions=tuple(_condition(condition, t) for condition in drill.conditions),
+        conditions=tuple(_condition(condition, drill, t) for condition in drill.conditions),
         differences=_differences(drill, t),
         outages=outage_table(mine, t),
         course=course_section(drill, trials, t),
@@ -230,21 +231,33 @@ def _phases(drill: DrillResults, t: Translator) -> Table:
     for phase in PHASES:
         spreads = [contender.phases.get(phase) for contender in drill.contenders]
         if any(spread is not None and spread.median is not None for spread in spreads):
-            values = (t.duration(spread.median) if spread else t.duration(None) for spread in spreads)
+            values = (
+                marked(t.duration(spread.median), t, modelled=spread.modelled and spread.median is not None)
+                if spread
+                else t.duration(None)
+                for spread in spreads
+            )
             rows.append((t.label("phase", phase), *values))
     head = (t.say("Moment"), *(contender.name for contender in drill.contenders))
     note = t.say("Time after the fault took effect; a dash: it did not happen, or was not seen.")
     return Table(t.say("Moments of the recovery"), head, tuple(rows), note)
 
 
-def _condition(condition: Condition, t: Translator) -> ConditionView:
+def _condition(condition: Condition, drill: DrillResults, t: Translator) -> ConditionView:
+    modelled = condition.value is not None and _modelled(drill, condition.metric, condition.contender)
     return ConditionView(
         text=condition.text,
-        value=t.metric_value(condition.metric, condition.value),
+        value=marked(t.metric_value(condition.metric, condition.value), t, modelled=modelled),
         verdict=condition.verdict,
         word=t.label("verdict", condition.verdict),
         reason=t.reason(condition.reason) if condition.reason else "",
     )
+
+
+def _modelled(drill: DrillResults, metric: str, *names: str) -> bool:
+    """Whether an operator model's time is in the metric of any of the contenders."""
+    spreads = [one.metrics.get(metric) for one in drill.contenders if one.name in names]
+    return any(spread is not None and spread.modelled for spread in spreads)
 
 
 def _differences(drill: DrillResults, t: Translator) -> tuple[str, ...]:
@@ -253,7 +266,7 @@ def _differences(drill: DrillResults, t: Translator) -> tuple[str, ...]:
     for comparison in drill.comparisons:
         if comparison.beyond_noise is None:
             continue
-        values = _difference_values(comparison, t)
+        values = _difference_values(comparison, drill, t)
         if comparison.beyond_noise:
             sentence = t.say(
                 "{metric:metric}: {better} is better than {worse} by {difference} (95% interval {low} to {high}).",
@@ -262,20 +275,25 @@ def _differences(drill: DrillResults, t: Translator) -> tuple[str, ...]:
         else:
             sentence = t.say(
                 "{metric:metric}: {better} and {worse} differ by {difference}, no more than the "
-                "runs differ among themselves.",
+                "runs differ among themselves or the measurement can tell apart.",
                 **values,
             )
         sentences.append(sentence)
     return tuple(sentences)
 
 
-def _difference_values(comparison: Comparison, t: Translator) -> dict[str, str]:
+def _difference_values(comparison: Comparison, drill: DrillResults, t: Translator) -> dict[str, str]:
     metric = comparison.metric
+    modelled = _modelled(drill, metric, comparison.better, comparison.worse)
+    difference = t.metric_value(metric, abs(comparison.difference))
+    if METRIC_KINDS.get(metric) == "ratio":
+        # 28 % and 90 % differ by 62 points: "62 % better" would be another number.
+        difference = t.say("{points} percentage points", points=difference.removesuffix("%"))
     return {
         "metric": metric,
         "better": comparison.better,
         "worse": comparison.worse,
-        "difference": t.metric_value(metric, abs(comparison.difference)),
+        "difference": marked(difference, t, modelled=modelled),
         "low": t.metric_value(metric, comparison.ci95_low),
         "high": t.metric_value(metric, comparison.ci95_high),
     }
