@@ -98,6 +98,25 @@ def test_the_reports_are_written_and_the_newest_run_is_linked(ran: tuple[Tool, E
     assert (tool.results / "latest").resolve() == directory.resolve()
 
 
+def test_a_file_in_the_place_of_the_link_is_kept_and_the_report_is_made_all_the_same(
+    ran: tuple[Tool, Ended],
+) -> None:
+    tool, _ = ran
+    link = tool.results / "latest"
+    target = link.readlink()
+    link.unlink()
+    link.write_text("mine")
+    try:
+        ended = tool.run("report")
+        assert link.read_text() == "mine"
+    finally:
+        link.unlink()
+        link.symlink_to(target)
+    assert ended.code == 0
+    assert "latest was not updated" in ended.err
+    assert "report.html" in ended.out
+
+
 def test_a_report_made_again_finds_the_same(ran: tuple[Tool, Ended]) -> None:
     tool, ended = ran
     again = tool.run("report", "latest", "--json", "--lang", "ko")

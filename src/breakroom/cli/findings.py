@@ -34,10 +34,13 @@ def findings_of(directory: Path, lang: Language) -> tuple[RunResults, Path | Non
     try:
         write_results(directory, results)
         paths = write_report(directory, results, journal, lang)
-        update_latest(directory)
     except OSError as error:
         print(f"the report could not be written in {directory}: {error.strerror}", file=sys.stderr)
         return results, None
+    try:
+        update_latest(directory)
+    except OSError as error:
+        print(f"{error.filename or 'latest'} was not updated: {error.strerror}", file=sys.stderr)
     return results, paths.html
 
 
