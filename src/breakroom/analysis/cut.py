@@ -21,10 +21,7 @@ def cut_connections(facts: TrialFacts, failed_requests: int) -> CutConnections:
         facts: The trial's facts.
         failed_requests: Failed probe and load requests from the fault (in flight at it included) on.
     """
-    fault = facts.fault
-    left = (
-        [_left(facts, task, fault.action.begun) for task in fault.action.tasks] if fault is not None else []
-    )
+    left = [_left(facts, task, fault.action.begun) for fault in facts.faults for task in fault.action.tasks]
     known = [change for change in left if change is not None]
     if not known or len(known) < len(left):
         return CutConnections(

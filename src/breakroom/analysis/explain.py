@@ -96,6 +96,8 @@ def _split(facts: TrialFacts, reached: str, start: int, end: int) -> list[Part]:
 
 def _rest(facts: TrialFacts, recovery: Recovery) -> str:
     """What the time after the last known moment was spent on."""
+    if len(facts.faults) > 1:
+        return "unexplained"  # the moments are the first fault's; what the later ones cost they do not say
     if recovery.at("in_rotation") is not None:
         return "after-return" if _has_health(facts) else "app-start"
     if recovery.at("running") is not None:
