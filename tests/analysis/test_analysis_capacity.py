@@ -225,3 +225,16 @@ def test_goodput_before_does_not_depend_on_where_its_begin_falls_between_two_ste
     )
     result = capacity(stream, label(stream, periods), periods, 1)
     assert result.before_per_s == pytest.approx(300, abs=1.1)
+
+
+def test_capacity_kept_is_known_to_one_burst_of_answers() -> None:
+    # 300/s in bursts of 30 every 100 ms: a during of 4 s holds 1200 of them at full capacity.
+    times = np.repeat(np.arange(4 * S, 20 * S, S // 10, dtype=np.int64), 30)
+    stream = load_stream(LoadSpec(concurrency=30), times, np.full(len(times), 100_000))
+    stream.total[0] = 20_000
+    result = capacity(stream, label(stream, PERIODS), PERIODS, 1)
+    assert result.saturated is True
+    assert result.kept is not None
+    assert result.resolution == pytest.approx(30 / 1200, rel=0.02)
+    assert result.lowest_resolution == pytest.approx(30 / 300, rel=0.02)
+    assert result.kept == pytest.approx(1, abs=30 / 1200)

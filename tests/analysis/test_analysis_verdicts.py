@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import breakroom.analysis
-from breakroom.analysis.claims import CLAIM_CODES, COURSE_PACE
+from breakroom.analysis.claims import CLAIM_CODES, COURSE_PACE, claims
 from breakroom.analysis.conditions import holds, judge_values
+from breakroom.analysis.contenders import Repeats
+from breakroom.analysis.facts import trial_facts
 from breakroom.analysis.reasons import CODES, reason
-from breakroom.analysis.results import Claim, Reason
+from breakroom.analysis.results import CapacityKept, Claim, Reason
 from breakroom.analysis.run import analyse
 
 if TYPE_CHECKING:
@@ -159,3 +162,59 @@ def test_every_code_of_the_table_is_used_and_none_is_used_outside_it() -> None:
         and {code.split(".")[1], code.split(".")[1].replace("-", "_")} & parts
     }
     assert written | composed == set(CODES)
+
+
+@pytest.mark.parametrize(
+    ("kept", "verdict", "code"),
+    [
+        (0.667, "met", "claim.measured"),
+        (0.66, "met", "claim.measured"),
+        (0.65, "unknown", "claim.within-resolution"),
+        (0.63, "not met", "claim.measured"),
+    ],
+)
+def test_capacity_kept_below_the_claims_by_less_than_can_be_told_is_unknown(
+    kit: Kit, kept: float, verdict: str, code: str
+) -> None:
+    scene = kit.scene()
+    kit.orchestrated(scene)
+    journal = scene.journal()
+    facts = trial_facts([record for record in journal.records if record.trial])
+    assert facts is not None
+    capacity = CapacityKept(
+        before_per_s=360.0,
+        during_per_s=360 * kept,
+        after_per_s=360.0,
+        kept=kept,
+        lowest=kept,
+        saturated=True,
+        resolution=0.02,
+    )
+    (trial,) = analyse(journal).trials
+    repeats = Repeats(
+        name="orchestrated",
+        facts=facts,
+        trials=(msgspec.structs.replace(trial, capacity=capacity),),
+        planned=1,
+        seed=1,
+    )
+    found = {claim.code: claim for claim in claims([repeats], "quick")}["orchestrated-keeps-66"]
+    assert (found.verdict, found.reason.code) == (verdict, code)
+
+
+def test_an_outage_as_short_as_the_resolution_proves_nothing_about_a_container_alone(kit: Kit) -> None:
+    scene = kit.scene()
+    kit.single(scene)
+    journal = scene.journal()
+    facts = trial_facts([record for record in journal.records if record.trial])
+    assert facts is not None
+    (trial,) = analyse(journal).trials
+    verdicts = {}
+    for recovery, outage in ((3.2, 3.195), (3.2, 3.0), (0.015, 0.01)):
+        gap = msgspec.structs.replace(trial.outages[0], start_at_s=0.0, end_at_s=outage, duration_s=outage)
+        changed = msgspec.structs.replace(trial, outages=(gap,), recovery_time_s=recovery, resolution_s=0.01)
+        repeats = Repeats(name="single", facts=facts, trials=(changed,), planned=1, seed=1)
+        claim = {claim.code: claim for claim in claims([repeats], "quick")}["single-out-while-failed"]
+        assert claim.value == pytest.approx(outage / recovery)
+        verdicts[outage] = claim.verdict
+    assert verdicts == {3.195: "met", 3.0: "not met", 0.01: "unknown"}

@@ -60,11 +60,15 @@ def capacity(
     during = _rate(counts, hit, periods.during_end)
     after = _rate(counts, periods.during_end, periods.window_end)
     saturated = _saturated(load, labels, _rate(alone, periods.before_start, hit), wanted)
-    kept = lowest = None
+    kept = lowest = resolution = lowest_resolution = None
     if saturated and before and during is not None and not _ran_out(load, periods):
         kept = during / before
         low = lowest_rate(counts, hit, periods.during_end)
+        burst = counts.largest_step(periods.during_end)
+        seconds = (periods.during_end - hit) / _S
         lowest = kept if low is None else min(low / before, kept)
+        resolution = burst / (before * seconds)
+        lowest_resolution = burst / (before * min(seconds, LOWEST_WIDTH_NS / _S))
     return CapacityKept(
         before_per_s=before,
         during_per_s=during,
@@ -72,6 +76,8 @@ def capacity(
         kept=kept,
         lowest=lowest,
         saturated=saturated,
+        resolution=resolution,
+        lowest_resolution=lowest_resolution,
     )
 
 
@@ -86,6 +92,11 @@ class _Steps:
         """How many ended before each step's begin `t` (rounded down to the grid)."""
         index = np.clip((t - self.origin) // LOWEST_STEP_NS, 0, len(self.cumulated) - 1)
         return self.cumulated[index]
+
+    def largest_step(self, until: int) -> int:
+        """The most that ended within one step before `until`."""
+        steps = np.diff(self.cumulated[: max((until - self.origin) // LOWEST_STEP_NS, 1) + 1])
+        return int(steps.max(initial=0))
 
 
 def _goodput_steps(streams: list[StreamData], periods: Periods, hit: int) -> _Steps:

@@ -108,9 +108,10 @@ def metric_resolution(trial: TrialResults, metric: str) -> float | None:
     if metric == "availability_time":
         window = trial.availability.window_s
         return min(trial.resolution_s / window, 1.0) if window > 0 else None
-    if metric in {"capacity_kept", "lowest_capacity"}:
-        before = trial.capacity.before_per_s
-        return 1 / before if before else None
+    if metric == "capacity_kept":
+        return trial.capacity.resolution
+    if metric == "lowest_capacity":
+        return trial.capacity.lowest_resolution
     if metric == "blast_radius":
         sent = sum(sum(by.values()) for by in trial.outcomes.values())
         return 1 / sent if sent else None

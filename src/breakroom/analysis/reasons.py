@@ -100,6 +100,11 @@ CODES: dict[str, tuple[str, ...]] = {
     "verdict.no-conditions": (),
     # Why a claim of the course has its verdict (Claim.reason).
     "claim.measured": ("value", "limit"),  # a ratio against the claim's
+    "claim.within-resolution": (
+        "value",
+        "limit",
+        "resolution",
+    ),  # below the claim's, by less than can be told
     "claim.measured-time": ("value_s", "low_s", "high_s"),  # a time against the claim's
     "claim.modelled-time": ("value_s", "low_s", "high_s"),  # the same, decided by an operator model
     "claim.scaled": ("pace", "value_s"),  # the operator model's time is shortened at this pace

@@ -128,6 +128,10 @@ class CapacityKept(_Struct, frozen=True, kw_only=True):
     kept: float | None
     lowest: float | None
     saturated: bool | None
+    resolution: float | None = None
+    """By how much `kept` changes at most if an edge of *during* is moved by 10 ms: answers come in bursts."""
+    lowest_resolution: float | None = None
+    """The same for `lowest`, whose window is 1 s at most."""
 
 
 class Latency(_Struct, frozen=True, kw_only=True):

@@ -16,7 +16,9 @@ MESSAGES: dict[str, str] = {
     "engine-died": N_("The orchestrator's process ended unexpectedly: {message}"),
     "engine-failed": N_("The orchestrator stopped because of a mistake in itself: {message}"),
     "ingress-died": N_("The process that carries the connections ended unexpectedly: {message}"),
-    "ingress-fd-exhausted": N_("The process that carries the connections reached a limit of this machine: {message}"),
+    "ingress-fd-exhausted": N_(
+        "The process that carries the connections reached a limit of this machine: {message}"
+    ),
     "bad-message": N_("A process of breakroom sent what could not be understood: {message}"),
     "not-steady": N_("The service did not reach its steady state: {message}"),
     "service-wrote": N_("{task} wrote at its end (all of it: {file}): {tail}"),

@@ -180,6 +180,10 @@ REASONS: dict[str, str] = {
     "verdict.no-conditions": N_("The drill sets no conditions; it measures and does not judge."),
     # Why a claim of the course has its verdict.
     "claim.measured": N_("Measured: {value:ratio}; the course says {limit:ratio}."),
+    "claim.within-resolution": N_(
+        "Measured: {value:ratio}; the course says {limit:ratio}. The difference is smaller than the measurement can "
+        "tell apart ({resolution:ratio})."
+    ),
     "claim.measured-time": N_(
         "Measured: {value_s:duration}; the course says {low_s:range_from}{high_s:duration}."
     ),
