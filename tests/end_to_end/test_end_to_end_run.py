@@ -135,6 +135,14 @@ def test_every_replica_kept_a_log(ran: tuple[Tool, Ended]) -> None:
         assert log.stat().st_size > 0
 
 
+def test_the_orchestrator_s_own_table_of_tasks_is_kept_in_swarm_s_words(ran: tuple[Tool, Ended]) -> None:
+    tool, _ = ran
+    table = (tool.run_directory() / "logs" / "mini-orchestrated-1" / "tasks.txt").read_text()
+    assert table.splitlines()[0].split("  ")[0] == "ID"
+    assert "task: non-zero exit (137)" in table
+    assert table.count("Running") >= 3 + 3
+
+
 def test_their_own_program_goes_through_the_drill(tool: Tool) -> None:
     tool.write(
         "my-drill.yaml",

@@ -8,6 +8,7 @@ second half runs, the journal says what happened, and the next trial can start.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -167,10 +168,18 @@ async def _observe(ctx: TrialContext, deployment: Deployment) -> tuple[Outcome, 
                 lambda: ctx.state.recovered(since=proved, stable=drill.recovered.stable),
                 within=drill.recovered.within / 1e9,
             )
+        await _keep_overview(ctx, deployment)
         ctx.phase("undoing")
     if recovered:
         return "completed", ""
     return "not-recovered", f"not stable again {drill.recovered.within / 1e9:g} s after the last step"
+
+
+async def _keep_overview(ctx: TrialContext, deployment: Deployment) -> None:
+    """Keep the platform's own table of tasks beside their logs, as a person would have looked at it."""
+    path = ctx.directory / "logs" / ctx.trial.replace("/", "-") / "tasks.txt"
+    with contextlib.suppress(OSError, PlatformError):
+        path.write_text(await deployment.overview(), encoding="utf-8")
 
 
 def _hopeless(state: TrialState) -> bool:

@@ -109,6 +109,10 @@ class Deployment(Protocol):
         """Spoil the link to a task (`*`: to all), in the words of `ingress.link.LinkSpec`; None heals it."""
         ...
 
+    async def overview(self) -> str:
+        """The tasks and their history as the platform's own command shows them (`docker service ps`, `docker ps`)."""
+        ...
+
     async def remove(self) -> tuple[str, ...]:
         """Stop and remove everything, gracefully where it goes fast; then look. Returns what is still there."""
         ...

@@ -117,11 +117,13 @@ class LocalDeployment:
         self._logs = logs
         self._emit = emit
         self._engine: EngineClient | None = None
+        self._runs_as: Any = ""
 
     async def open(self, runs_as: Any, spec: ServiceSpec, memory: Any) -> None:
         """Start the engine, create the service, learn its port."""
         client = await EngineClient.start(self._logs, on_pushed=self._pushed, on_death=self._died)
         self._engine = client
+        self._runs_as = runs_as
         marker, logs = client.marker, str(self._logs)
         await client.ask(
             lambda n: protocol.Hello(id=n, marker=marker, logs=logs, memory=memory), within=_START_SECONDS
@@ -223,6 +225,10 @@ class LocalDeployment:
             PlatformError: `refused`: it is a container.
         """
         return await self.view("service-ps")
+
+    async def overview(self) -> str:
+        """`docker service ps` for a service, `docker ps` for a container."""
+        return await self.view("service-ps" if self._runs_as == "service" else "docker-ps")
 
     async def cost(self) -> None:
         """Write what the engine and its ingress have used so far into the journal."""
