@@ -42,7 +42,7 @@ def test_a_program_is_found_by_the_services_own_path(tmp_path: Path) -> None:
 
 def test_a_relative_program_is_sought_in_the_working_directory(tmp_path: Path) -> None:
     (tmp_path / "run.sh").write_text("#!/bin/sh\n")
-    with pytest.raises(CommandError, match=r"no such program: \./run\.sh"):
+    with pytest.raises(CommandError, match=r"\./run\.sh may not be executed .*chmod"):
         check_program(spec("./run.sh", working_dir=str(tmp_path)))
     (tmp_path / "run.sh").chmod(0o755)
     assert check_program(spec("./run.sh", working_dir=str(tmp_path))) == str(tmp_path / "run.sh")
@@ -52,6 +52,8 @@ def test_a_relative_program_is_sought_in_the_working_directory(tmp_path: Path) -
     ("service", "text"),
     [
         (spec("no-such-program-here"), "no such program: no-such-program-here"),
+        (spec("./no-such-program"), r"no such program: \./no-such-program"),
+        (spec("/"), "/ is a directory, not a program"),
         (spec("true", working_dir="/no/such/place"), "no such directory: /no/such/place"),
         (ServiceSpec(name="w", image="nginx"), "nothing to run: image 'nginx'"),
     ],

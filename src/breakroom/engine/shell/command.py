@@ -40,7 +40,9 @@ def check_program(spec: ServiceSpec) -> str:
     """
     directory = Path(spec.working_dir or ".")
     if not directory.is_dir():
-        raise CommandError(f"no such directory: {spec.working_dir} (working_dir of service {spec.name})")
+        raise CommandError(
+            f"no such directory: {spec.working_dir} (working_dir of service {spec.name}); make it, or correct the name"
+        )
     words = command_line(spec, 0)
     if not words:
         raise CommandError(
@@ -55,10 +57,19 @@ def check_program(spec: ServiceSpec) -> str:
     else:
         found = shutil.which(program, path=spec.environment.get("PATH", os.environ.get("PATH", os.defpath)))
     if found is None:
-        raise CommandError(
-            f"no such program: {program} (command of service {spec.name}); install it, or give its full path"
-        )
+        raise CommandError(_why_not(program, directory / program, f"command of service {spec.name}"))
     return found
+
+
+def _why_not(program: str, path: Path, where: str) -> str:
+    if "/" in program and path.is_dir():
+        return f"{program} is a directory, not a program ({where}); name the file in it that is to run"
+    if "/" in program and path.is_file():
+        return (
+            f"{program} may not be executed ({where}); allow it with `chmod +x`, or name the program that reads it, "
+            f"like `python3 {program}`"
+        )
+    return f"no such program: {program} ({where}); install it, give its full path, or use the image of a sample app"
 
 
 def task_environment(task: Task, port: int, marker: str) -> dict[str, str]:

@@ -39,7 +39,6 @@ __all__ = ["RequestError", "Requests", "task_info"]
 
 _HINTS = {
     "port-taken": "choose another published port, or 0 for any free one; or end what listens there",
-    "program-missing": "install the program, correct the service's command, or name a sample app's image",
 }
 
 
