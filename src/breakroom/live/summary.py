@@ -37,8 +37,9 @@ def print_summary(console: Console, results: RunResults, tr: Translator, report:
     for drill in results.drills:
         console.print()
         _print_drill(console, drill, results, tr)
-    for problem in results.problems:
-        console.print(Text("! " + tr.reason(problem), style="yellow"), soft_wrap=True)
+    # The same may have happened in many trials; the report says in which.
+    for text in dict.fromkeys(tr.reason(problem) for problem in results.problems):
+        _print_sentence(console, Text("! " + text, style="yellow"))
     console.print()
     line = Text(tr.say("Verdict: "))
     line.append(tr.label("verdict", results.verdict), style=VERDICT_STYLES[results.verdict])
@@ -55,7 +56,7 @@ def _print_drill(console: Console, drill: DrillResults, results: RunResults, tr:
     console.print(_table(drill, tr))
     if any(metric.modelled for contender in drill.contenders for metric in contender.metrics.values()):
         note = tr.gettext("* contains the operator model's reaction time: modelled, not measured")
-        console.print(Text(note, style="dim"), soft_wrap=True)
+        _print_sentence(console, Text(note, style="dim"))
     if results.repeat > 1:
         enough = any(
             metric.ci95_low is not None
@@ -69,15 +70,15 @@ def _print_drill(console: Console, drill: DrillResults, results: RunResults, tr:
             if enough
             else tr.say("medians of {count:count} repeats; too few for an interval", count=results.repeat)
         )
-        console.print(Text(note, style="dim"), soft_wrap=True)
+        _print_sentence(console, Text(note, style="dim"))
     for contender in drill.contenders:
         for reason in contender.explanation[:2]:
             line = Text(f"{contender.name}: ", style="bold")
             line.append(tr.reason(reason), style="not bold")
-            console.print(line, soft_wrap=True)
+            _print_sentence(console, line)
     _print_conditions(console, drill, tr)
     for reason in drill.verdict_reasons:
-        console.print(Text("  " + tr.reason(reason), style="yellow"), soft_wrap=True)
+        _print_sentence(console, Text("  " + tr.reason(reason), style="yellow"))
 
 
 def _table(drill: DrillResults, tr: Translator) -> Table:
@@ -111,4 +112,9 @@ def _print_conditions(console: Console, drill: DrillResults, tr: Translator) -> 
         line.append(tr.say("{text}: measured {value}", text=condition.text, value=value), style="not bold")
         if condition.reason is not None:
             line.append(" — " + tr.reason(condition.reason), style="not bold")
-        console.print(line, soft_wrap=True)
+        _print_sentence(console, line)
+
+
+def _print_sentence(console: Console, text: Text) -> None:
+    """Broken between words at a terminal, whole where a program may read it."""
+    console.print(text, soft_wrap=not console.is_terminal)

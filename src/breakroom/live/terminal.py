@@ -34,6 +34,9 @@ __all__ = ["LiveView", "PlainView", "RunView", "make_view"]
 REFRESH_SECONDS = 0.125
 SHOWN_LINES = 8
 SHOWN_TASKS = 12
+LEAST_TASKS = 4
+OTHER_ROWS = 19
+"""What the view needs beside the tasks, so that on a low terminal it is they that are cut, not what happens to them."""
 BARS = " ▁▂▃▄▅▆▇█"
 STYLES = {"plain": "", "good": "green", "bad": "red", "fault": "bold magenta", "act": "cyan", "quiet": "dim"}
 
@@ -216,7 +219,8 @@ class LiveView(RunView):
         now = time.monotonic_ns()
         tasks = sorted(self.state.tasks.values(), key=lambda task: (task.slot, -task.since))
         alive = [task for task in tasks if task.alive or now - task.since < 10_000_000_000]
-        for task in alive[:SHOWN_TASKS]:
+        shown = min(SHOWN_TASKS, max(LEAST_TASKS, self.console.height - OTHER_ROWS))
+        for task in alive[:shown]:
             serving = task.in_rotation and task.alive
             style = "green" if serving else ("yellow" if task.alive else "red")
             memory = ""
@@ -230,8 +234,8 @@ class LiveView(RunView):
                 self.tr.duration(max(0, now - task.since) / 1e9),
                 memory,
             )
-        if len(alive) > SHOWN_TASKS:
-            table.add_row("", self.tr.say("… and {count:count} more", count=len(alive) - SHOWN_TASKS))
+        if len(alive) > shown:
+            table.add_row("", self.tr.say("… and {count:count} more", count=len(alive) - shown))
         return table
 
     def _requests(self) -> list[RenderableType]:
