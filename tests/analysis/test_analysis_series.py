@@ -81,3 +81,14 @@ def test_a_journal_cut_at_any_record_still_gives_lines(kit: Kit) -> None:
         series = trial_series(read_journal(scene.directory), "kill/orchestrated/1")
         assert len(series.at_s) <= MAX_BINS
         assert all(len(stream.p50_s) == len(series.at_s) for stream in series.streams.values())
+
+
+def test_answers_that_come_after_the_end_are_no_burst_at_the_end(kit: Kit) -> None:
+    scene = kit.scene()
+    trial = kit.orchestrated(scene, load=LoadSpec(concurrency=20))
+    queued = [kit.sample(3_300 + n, latency=4_000 + 10 * n) for n in range(20)]
+    served = [kit.sample(20 * n) for n in range(160)]
+    trial.stream("load", [*served, *queued], opened=0, closed=8_000)
+    load = trial_series(scene.journal(), "kill/orchestrated/1").streams["load"]
+    assert max(load.goodput_per_s) == pytest.approx(60)  # 3 of 50/s in a bin of 50 ms
+    assert sum(load.outcomes["ok"]) == 180
