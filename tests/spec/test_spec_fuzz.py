@@ -102,7 +102,8 @@ def mutate(document: Any, data: st.DataObject) -> None:
     if how == "delete":
         del container[key]
     elif how == "replace":
-        container[key] = data.draw(ODD)
+        # A copy: `just` hands out one object, and a later change to it would be seen by the next example.
+        container[key] = copy.deepcopy(data.draw(ODD))
     elif how == "wrap":
         container[key] = [container[key]]
     elif how == "copy":

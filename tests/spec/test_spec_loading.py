@@ -215,6 +215,11 @@ expect:
     ]
 
 
+def test_an_anchors_name_may_be_used_again_without_a_warning(tmp_path: Path) -> None:
+    drill = load(tmp_path, "extends: kill\nname: &a first\ntitle: &a second\ndescription: *a\n")
+    assert drill.description["en"] == "second"
+
+
 def test_merge_keys_and_anchors_work(tmp_path: Path) -> None:
     text = "extends: kill\nx-probe: &p {rate: 5/s, path: /a}\nprobe:\n  <<: *p\n  path: /b\n"
     probe = load(tmp_path, text).probe

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import re
 import stat
+import warnings
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, SequenceNode
 from ruamel.yaml.nodes import ScalarNode as YamlScalar
 from ruamel.yaml.reader import ReaderError
@@ -164,7 +165,10 @@ def parse_yaml(text: str, file: str, problems: Problems) -> Node | None:
     keys that are not text become problems. Returns None if there is no usable document.
     """
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
+        with warnings.catch_warnings():
+            # YAML lets an anchor's name be used again; the nearest one before an alias counts.
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            root = YAML(typ="safe", pure=True).compose(text)
     except (YAMLError, RecursionError, ValueError, LookupError, AttributeError, AssertionError) as error:
         # Beside YAMLError, the scanner lets some odd inputs through to Python's own errors.
         _explain(error, file, problems)
