@@ -88,3 +88,10 @@ def test_the_resolution_is_not_called_the_probes_spacing(made: Make) -> None:
     (text,) = [fact.text for fact in facts(results, EN) if fact.label == "Resolution"]
     assert "every" not in text
     assert "the spacing and the longest delay" in text
+
+
+def test_a_contender_alone_without_an_outage_was_not_down_for_0_s(made: Make) -> None:
+    results, _ = made(names=("orchestrated",))
+    answer = view_of(results, EN).drills[0].answer
+    assert "no outage" in answer
+    assert "down" not in answer

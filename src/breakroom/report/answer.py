@@ -40,6 +40,11 @@ def _sentence(best: ContenderResults, worst: ContenderResults, t: Translator) ->
         "best_failed": _median(best, "failed_requests"),
         "worst_failed": _median(worst, "failed_requests"),
     }
+    if best is worst and not values["best_outage"]:
+        return t.say(
+            "With “{best}”, users had no outage; {best_failed:count} {best_failed:plural:request|requests} failed.",
+            **values,
+        )
     if best is worst:
         return t.say(
             "With “{best}”, the service was down for {best_outage:duration} and {best_failed:count} "
