@@ -22,7 +22,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tool, Ended]:
     """One run of the shortened kill drill, looked at by every test of this module."""
     tool = Tool(tmp_path_factory.mktemp("run"))
     tool.write("mini.yaml", MINI_DRILL)
-    return tool, tool.run("run", "mini.yaml", "--json")
+    return tool, tool.run_undisturbed("run", "mini.yaml", "--json")
 
 
 def _trials(ended: Ended) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def test_their_own_program_goes_through_the_drill(tool: Tool) -> None:
         + "load: {concurrency: 4}\n"
         + "expect: [orchestrated.operator_acts == 0]\n",
     )
-    ended = tool.run("run", "my-drill.yaml", "--contender", "orchestrated")
+    ended = tool.run_undisturbed("run", "my-drill.yaml", "--contender", "orchestrated")
     assert ended.code == 0, ended.err + ended.out
     assert "orchestrated" in ended.out
     assert "Verdict: met" in ended.out
@@ -161,7 +161,7 @@ def test_an_expectation_that_is_not_met_gives_exit_code_1_and_its_value(tool: To
     tool.write(
         "hard.yaml", MINI_DRILL.split("expect:")[0] + "expect:\n  - orchestrated.failed_requests < 0\n"
     )
-    ended = tool.run("run", "hard.yaml", "--contender", "orchestrated")
+    ended = tool.run_undisturbed("run", "hard.yaml", "--contender", "orchestrated")
     assert ended.code == 1, ended.err
     assert "orchestrated.failed_requests < 0: measured" in ended.out
 
