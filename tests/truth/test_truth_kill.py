@@ -57,23 +57,15 @@ def test_the_ingress_counts_the_connections_that_each_task_accepted(
             assert total - change.get("refused_connections", 0) == books.accepted
 
 
-@EACH
 def test_every_failure_of_the_orchestrated_service_was_a_connection_of_the_killed_task(
-    evidence: Evidence, contender: str
+    evidence: Evidence,
 ) -> None:
-    if contender != "orchestrated":
-        pytest.skip("a container alone fails every request while it is down")
-    requests = evidence.trials[contender].requests
-    books = evidence.books[contender][_killed(evidence, contender)]
-    received = sum(request.ok and request.task == _killed(evidence, contender) for request in requests)
-    (left,) = [
-        change
-        for change in evidence.trials[contender].of("RotationChanged", task=_killed(evidence, contender))
-        if not change.get("in_rotation")
-    ]
+    trial, killed = evidence.trials["orchestrated"], _killed(evidence, "orchestrated")
+    received = sum(request.ok and request.task == killed for request in trial.requests)
+    (left,) = [r for r in trial.of("RotationChanged", task=killed) if not r.get("in_rotation")]
     unanswered = left["total_connections"] - received
-    assert books.accepted - received <= unanswered
-    assert sum(request.failed for request in requests) == unanswered
+    assert evidence.books["orchestrated"][killed].accepted - received <= unanswered
+    assert sum(request.failed for request in trial.requests) == unanswered
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the watcher needs pidfds")
