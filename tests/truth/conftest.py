@@ -74,7 +74,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
         [sys.executable, str(HERE / "watcher.py"), str(books), str(deaths)], stdin=subprocess.PIPE
     )
     try:
-        ended = tool.run("run", "witnessed.yaml", "--json")
+        ended = tool.run_undisturbed("run", "witnessed.yaml", "--json")
     finally:
         watcher.communicate(timeout=20)
     assert ended.code == 0, ended.err

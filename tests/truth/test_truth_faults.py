@@ -25,7 +25,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunResults, Trial, di
     steps = "timeline:\n  - {at: 0s, kill: {tasks: 1}}\n  - {at: 1200ms, kill: {tasks: 1}}\n"
     text = drill(books).replace("orchestrated.operator_acts", "single-restart.operator_acts") + steps
     tool.write("twice.yaml", text)
-    ended = tool.run("run", "twice.yaml", "--contender", "single-restart")
+    ended = tool.run_undisturbed("run", "twice.yaml", "--contender", "single-restart")
     assert ended.code == 0, ended.err
     directory: Path = tool.run_directory()
     (trial,) = read_trials(directory).values()
