@@ -106,9 +106,13 @@ def _cell(metric: str, contender: ContenderResults, tr: Translator) -> Text:
 
 
 def _print_conditions(console: Console, drill: DrillResults, tr: Translator) -> None:
+    metrics = {contender.name: contender.metrics for contender in drill.contenders}
     for condition in drill.conditions:
+        spread = metrics.get(condition.contender, {}).get(condition.metric)
         line = Text(f"  {MARKS[condition.verdict]} ", style=VERDICT_STYLES[condition.verdict])
         value = tr.metric_value(condition.metric, condition.value)
+        if spread is not None and spread.modelled:
+            value += "*"
         line.append(tr.say("{text}: measured {value}", text=condition.text, value=value), style="not bold")
         if condition.reason is not None:
             line.append(" — " + tr.reason(condition.reason), style="not bold")
