@@ -143,7 +143,7 @@ def test_a_published_port_that_is_taken_is_refused_by_its_code(tmp_path: Path) -
                 async with deployed(tmp_path, service(published=port)):
                     pass
             assert caught.value.code == "port-taken"
-            assert way_out in f"{caught.value} {caught.value.hint}"
+            assert caught.value.hint
 
     asyncio.run(scenario())
 
