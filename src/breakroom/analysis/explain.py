@@ -2,8 +2,8 @@
 
 Called by `analysis.trial`. Pure. Two questions are told apart:
 
-- *lost*: the time from the fault until users were served again, where it was longer than two spacings. Its parts are
-  the stretches between the recovery's moments.
+- *lost*: the time from the fault until users were served again, where it was longer than two spacings and they were
+  not served by other replicas all the while. Its parts are the stretches between the recovery's moments.
 - *capacity*: where the other replicas went on serving, the requests that failed, and the time until full capacity.
 """
 
@@ -36,17 +36,27 @@ class Part:
 
 
 def explain(
-    facts: TrialFacts, recovery: Recovery | None, cut: CutConnections, *, spacing_ns: int, window_end: int
+    facts: TrialFacts,
+    recovery: Recovery | None,
+    cut: CutConnections,
+    *,
+    spacing_ns: int,
+    window_end: int,
+    outage_ns: int = 0,
 ) -> tuple[Reason, ...]:
-    """The sentences, the dominating part first; empty where no fault took effect."""
-    if recovery is None:
+    """The sentences, the dominating part first; empty where nothing about the service can be said.
+
+    That is so without a fault's effect, in a trial cut off right at it, and in one that breakroom itself made fail.
+    """
+    if recovery is None or facts.outcome == "failed" or window_end - recovery.zero < spacing_ns:
         return ()
     if not recovery.errors and recovery.lasting:
         return (reason("lost.nothing"), *_capacity(facts, recovery, window_end))
     back = recovery.at("first_success")
     if back is None or not recovery.lasting:
         return _never(facts, recovery, window_end)
-    if back - recovery.zero > 2 * spacing_ns and not (cut.within and _others_served(facts, window_end)):
+    served = _others_served(facts, window_end) and (cut.within or outage_ns <= 2 * spacing_ns)
+    if back - recovery.zero > 2 * spacing_ns and not served:
         found = parts(facts, recovery, back)
         return (
             *_reasons("lost", facts, found, back - recovery.zero),

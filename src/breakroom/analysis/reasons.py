@@ -20,6 +20,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "unknown.not-steady": ("within_s",),  # steady state was not reached, so nothing was broken
     "unknown.cut-off": ("phase",),  # the journal ends in mid-trial: breakroom was killed
     "unknown.aborted": (),  # the run was interrupted
+    "unknown.ingress-limited": ("problem",),  # breakroom's own balancer could not carry the connections
     "unknown.failed": ("message",),  # the platform or the fault could not do its part
     "unknown.no-probe": (),  # not one probe sample lies in the observation window
     "unknown.stream-not-closed": ("stream",),  # the generator did not report at its end

@@ -115,12 +115,14 @@ def _tool_cost(records: Sequence[Record]) -> tuple[ToolCostResult, ...]:
 def _problems(
     journal: Journal, trials: Sequence[AnalysedTrial], planned: Sequence[str]
 ) -> tuple[Reason, ...]:
-    """The journal's own problems, each kind once, and what is wrong with the journal."""
+    """The journal's own problems, one and the same once for a trial, and what is wrong with the journal."""
     found: list[Reason] = []
     for record in journal.records:
         if isinstance(record, Problem):
             params = dict(record.params) | ({"trial": record.trial} if record.trial else {})
-            found.append(Reason(code=record.code, params=params))
+            problem = Reason(code=record.code, params=params)
+            if problem not in found:
+                found.append(problem)
     known = {trial.facts.id for trial in trials}
     started = {record.trial for record in journal.records if isinstance(record, TrialStarted)}
     strange = sorted({record.trial for record in journal.records if record.trial} - started)

@@ -121,7 +121,14 @@ def analyse_trial(facts: TrialFacts, streams: dict[str, StreamData], zero_unix_s
         cut=cut,
         generators=generators,
         plan=plan,
-        explanation=explain(facts, recovery, cut, spacing_ns=round(resolution * _S), window_end=window_end),
+        explanation=explain(
+            facts,
+            recovery,
+            cut,
+            spacing_ns=round(resolution * _S),
+            window_end=window_end,
+            outage_ns=round((outage_total(found) or 0.0) * _S),
+        ),
         marks=marks(facts, recovery),
         bands=bands(facts, max(window_end, facts.last_t)),
         resolution_s=resolution,
@@ -277,6 +284,10 @@ def _fault_proved(facts: TrialFacts) -> bool | None:
     return False if facts.ended is not None or any(fault.refuted for fault in unproved) else None
 
 
+_INGRESS_LIMITS = frozenset({"ingress-fd-exhausted", "ingress-connect-failed"})
+"""Problems of breakroom's own balancer: what users saw then was not the service's doing."""
+
+
 def _reasons_unknown(
     work: _Work, generators: tuple[GeneratorReport, ...], mismatch: Reason | None
 ) -> tuple[Reason, ...]:
@@ -288,6 +299,8 @@ def _reasons_unknown(
     if "faulting" in facts.phases and not seen:
         reasons.append(reason("unknown.no-probe"))
     reasons += [report.why_not for report in generators if report.why_not is not None]
+    limits = [problem for problem in facts.problems if problem.code in _INGRESS_LIMITS]
+    reasons += [reason("unknown.ingress-limited", problem=problem.code) for problem in limits[:1]]
     if mismatch is not None:
         reasons.append(mismatch)
     return tuple(reasons)

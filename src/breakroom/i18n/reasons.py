@@ -25,6 +25,10 @@ REASONS: dict[str, str] = {
     ),
     "unknown.aborted": N_("The run was interrupted before the trial was over."),
     "unknown.failed": N_("The trial failed: {message}"),
+    "unknown.ingress-limited": N_(
+        "Breakroom's own balancer could not carry all connections ({problem}): "
+        "what users saw was not the service's doing."
+    ),
     "unknown.no-probe": N_(
         "Not one probe request lies in the observed time, so what users saw is not known."
     ),
