@@ -56,6 +56,8 @@ class IngressLink:
         self._ended: asyncio.Future[Ended] = loop.create_future()
         self._channel: LineChannel | None = None
         self._closing = False
+        self._inside: set[str] = set()
+        self._cut: set[str] = set()
         self.pid: int | None = None
 
     def start(self, env: Mapping[str, str]) -> None:
@@ -98,11 +100,27 @@ class IngressLink:
 
     def enter(self, task: str, host: str, port: int) -> None:
         """Send the task new connections."""
+        self._inside.add(task)
         self._send(messages.Enter(task=task, host=host, port=port))
 
     def leave(self, task: str, how: Literal["drain", "cut"]) -> None:
-        """Send it no more."""
+        """Send it no more; nothing is sent for a task that `cut_at_once` has cut already."""
+        self._inside.discard(task)
+        if task in self._cut:
+            self._cut.discard(task)
+            return
         self._send(messages.Leave(task=task, how=how))
+
+    def cut_at_once(self, task: str) -> None:
+        """Cut a task that was seen to be dead, before anything else is done about it.
+
+        Each moment in which the ingress still believes in a dead task costs the connections that it sends there, so it
+        hears of the end even before the core does; the core's own instruction then has nothing left to do.
+        """
+        if task in self._inside:
+            self._inside.discard(task)
+            self._cut.add(task)
+            self._send(messages.Leave(task=task, how="cut"))
 
     def impair(self, task: str, link: dict[str, Any] | None) -> None:
         """Spoil the link to a task, or with None heal it; the words are those of `ingress.link.LinkSpec`.

@@ -220,6 +220,7 @@ class Node:
     # --- ends -------------------------------------------------------------------------------------------------
 
     def _exited(self, task: str, ended: Ended) -> None:
+        self._ingress.cut_at_once(task)
         place = self._places[task]
         place.ended = True
         del self._running[ended.pid]
