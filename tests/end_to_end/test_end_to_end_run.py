@@ -198,16 +198,25 @@ def test_an_unwritable_place_for_results_is_wrong_use(tool: Tool) -> None:
     assert "--out" in ended.err
 
 
-def test_a_service_that_dies_at_its_start_is_quoted_and_the_reader_is_told_about_the_port(tool: Tool) -> None:
-    tool.write(
-        "dies.yaml",
+def _unsteady(program: str) -> str:
+    return (
         MINI_DRILL.split("expect:")[0].replace("within: 20s", "within: 2s")
         + "service:\n"
-        + """  command: ["python3", "-c", "raise SystemExit('no \\e[2Jconfiguration')", "{port}"]\n"""
-        + "  ports: ['8000']\n",
+        + f"""  command: ["python3", "-c", "{program}", "{{port}}"]\n"""
+        + "  ports: ['8000']\n"
     )
+
+
+def test_a_service_that_dies_at_its_start_is_quoted(tool: Tool) -> None:
+    tool.write("dies.yaml", _unsteady("raise SystemExit('no \\e[2Jconfiguration')"))
     ended = tool.run("run", "dies.yaml", "--contender", "orchestrated")
     assert ended.code == 3, ended.err
     assert "configuration" in ended.out
     assert "\x1b" not in ended.out
+
+
+def test_a_service_that_never_answers_makes_the_reader_think_of_the_port(tool: Tool) -> None:
+    tool.write("deaf.yaml", _unsteady("import signal; signal.pause()"))
+    ended = tool.run("run", "deaf.yaml", "--contender", "orchestrated")
+    assert ended.code == 3, ended.err
     assert "Does the program listen on the port" in ended.out
