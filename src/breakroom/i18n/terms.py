@@ -58,7 +58,7 @@ METRIC_HELP: dict[str, str] = {
 
 LABELS: dict[str, dict[str, str]] = {
     "metric": {
-        "availability": N_("Availability (requests)"),
+        "availability": N_("Availability (probe)"),
         "availability_time": N_("Availability (time)"),
         "outage": N_("Outage, total"),
         "longest_outage": N_("Outage, longest"),
