@@ -59,11 +59,15 @@ class Publish(_Command, frozen=True, kw_only=True, tag="publish"):
 
 
 class Enter(_Command, frozen=True, kw_only=True, tag="enter"):
-    """Send the task, which listens at host and port, its share of new connections. Answer: `Rotation`."""
+    """Send the task, which listens at host and port, its share of new connections. Answer: `Rotation`.
+
+    With the id of its process, the task is also cut by itself when that ends, which gives the `Rotation` of a cut.
+    """
 
     task: str
     host: str
     port: int
+    pid: int = 0
 
     def __post_init__(self) -> None:
         ip_address(self.host)

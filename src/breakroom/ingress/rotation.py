@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from breakroom.ingress.death import DeathWatch
 from breakroom.ingress.link import Link
 
 __all__ = ["LOST_WITHIN_NS", "Backend", "Ring"]
@@ -22,7 +23,8 @@ class Backend:
     """
 
     __slots__ = (
-        "address", "bytes_in", "bytes_out", "dead", "family", "link", "lost", "open", "refused", "task", "total",
+        "address", "bytes_in", "bytes_out", "dead", "death", "family", "link", "lost",
+        "open", "refused", "task", "total",
     )  # fmt: skip
 
     def __init__(self, task: str, family: int, address: tuple[str, int]) -> None:
@@ -31,6 +33,8 @@ class Backend:
         self.address = address
         self.link: Link | None = None
         """None: unimpaired, the fast path."""
+        self.death: DeathWatch | None = None
+        """Who tells its process's end; None: only a message does."""
         self.dead = False
         """Cut: when the task's side of a connection ends, the whole connection is over."""
         self.open = 0

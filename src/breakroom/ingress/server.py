@@ -16,6 +16,7 @@ from collections import deque
 
 import msgspec
 
+from breakroom.ingress.death import DeathWatch
 from breakroom.ingress.flow import Half, reset_socket, start_flow
 from breakroom.ingress.impaired import Impaired, impair_flow, start_impaired
 from breakroom.ingress.link import Link, LinkSpec
@@ -223,6 +224,8 @@ class Server:
         backend.link = self._link_for(command.task)
         self._tasks[command.task] = backend
         self.ring.add(backend)
+        if command.pid:
+            backend.death = DeathWatch(self.loop, command.pid, lambda: self._died(backend))
         try:
             self._open()
         except PortError as error:
@@ -234,6 +237,8 @@ class Server:
         if backend is None:
             self._complain("unknown-task", f"task {command.task} never entered, or left long ago")
             return
+        if backend.dead:
+            return  # Its death was seen here first, and told.
         if backend in self.ring.members:
             self.ring.remove(backend)
             self._departed.append(backend)
@@ -254,9 +259,16 @@ class Server:
         self._control.tell(moment)
         self._forget_departed()
 
+    def _died(self, backend: Backend) -> None:
+        """The kernel says that the task's process has ended: if it is in rotation, it leaves it now."""
+        if backend in self.ring.members:
+            self._leave(Leave(task=backend.task, how="cut"))
+
     def _cut(self, backend: Backend) -> None:
         """The task is dead. What its kernel has not ended yet, it will; what it has half ended is over."""
         backend.dead = True
+        if backend.death is not None:
+            backend.death.close()
         for handler in list(self.loop.table.values()):
             if isinstance(handler, Half | Impaired) and handler.backend is backend:
                 handler.cut()
@@ -360,6 +372,8 @@ class Server:
         """Keep the last ones' numbers for `stats`, and those that still have connections."""
         while len(self._departed) > _REMEMBERED and not self._departed[0].open:
             gone = self._departed.popleft()
+            if gone.death is not None:
+                gone.death.close()
             if self._tasks.get(gone.task) is gone:
                 del self._tasks[gone.task]
                 self._links.pop(gone.task, None)

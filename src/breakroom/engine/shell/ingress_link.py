@@ -98,10 +98,10 @@ class IngressLink:
             raise IngressError(answer.code, answer.message)
         return answer.port, answer.hosts
 
-    def enter(self, task: str, host: str, port: int) -> None:
-        """Send the task new connections."""
+    def enter(self, task: str, host: str, port: int, pid: int) -> None:
+        """Send the task new connections, until its process `pid` ends or it is told to leave."""
         self._inside.add(task)
-        self._send(messages.Enter(task=task, host=host, port=port))
+        self._send(messages.Enter(task=task, host=host, port=port, pid=pid))
 
     def leave(self, task: str, how: Literal["drain", "cut"]) -> None:
         """Send it no more; nothing is sent for a task that `cut_at_once` has cut already."""

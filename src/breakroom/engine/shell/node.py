@@ -119,7 +119,8 @@ class Node:
             case RunProbe(task):
                 self._probe(task)
             case EnterRotation(task):
-                self._ingress.enter(task.id, "127.0.0.1", self._places[task.id].port)
+                place = self._places[task.id]
+                self._ingress.enter(task.id, "127.0.0.1", place.port, place.pid or 0)
             case LeaveRotation(task_id, how):
                 self._ingress.leave(task_id, how)
             case Forget(task_id):
