@@ -26,7 +26,7 @@ from breakroom.director.state import TrialState
 from breakroom.director.trial import TrialContext, run_trial
 from breakroom.journal.records import Problem, Record, RunEnded, RunStarted, ToolCost
 from breakroom.journal.store import JournalError, JournalWriter
-from breakroom.platforms.base import Capabilities, Platform, PlatformError
+from breakroom.platforms.base import USAGE_CODES, Capabilities, Platform, PlatformError
 
 __all__ = ["Observer", "RunOutcome", "make_run_directory", "run_plan"]
 
@@ -111,10 +111,6 @@ async def run_plan(plan: RunPlan, platform: Platform, directory: Path, observer:
     finally:
         _write_end(journal, began, outcome, reason)
     return RunOutcome(directory=directory, outcome=outcome, reason=reason, usage_error=usage)
-
-
-USAGE_CODES = frozenset({"port-taken", "program-missing", "image-unknown", "unsupported"})
-"""Platform errors that the user mends in the call or the file, not on the machine."""
 
 
 async def _run_trials(

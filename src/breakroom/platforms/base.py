@@ -8,17 +8,47 @@ accepted the wish, not when it has come true: that is waited for in the journal.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from breakroom.journal.records import Record
 from breakroom.spec.drill import Contender
 from breakroom.spec.service import ServiceSpec
 
-__all__ = ["Capabilities", "Deployment", "Emit", "Endpoint", "Platform", "PlatformError", "TaskView"]
+__all__ = [
+    "USAGE_CODES",
+    "Availability",
+    "Capabilities",
+    "Deployment",
+    "Emit",
+    "Endpoint",
+    "Evidence",
+    "NodeView",
+    "Platform",
+    "PlatformError",
+    "RunInfo",
+    "TaskView",
+]
 
 Emit = Callable[[Record], None]
+Availability = Literal["active", "pause", "drain"]
+
+USAGE_CODES = frozenset(
+    {
+        "consent-needed",
+        "daemon-missing",
+        "image-missing",
+        "image-unknown",
+        "not-a-manager",
+        "permission-denied",
+        "port-taken",
+        "program-missing",
+        "swarm-in-use",
+        "unsupported",
+    }
+)
+"""Codes of `PlatformError` for what the user mends in the call, the file or the set-up: exit code 2, not 3."""
 
 
 class PlatformError(Exception):
@@ -36,6 +66,45 @@ class Capabilities:
 
     runs_as: frozenset[str]
     how: dict[str, str]
+    cannot: dict[str, str] = field(default_factory=dict)
+    """Timeline actions that cannot be done here (`network`, `drain`, …), each with the reason in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """The run that a platform is opened for: what its labels and marks are made of."""
+
+    run_id: str
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the kernel or the platform's own state says after an act, read back and not assumed."""
+
+    holds: bool
+    """Whether the wanted state was seen. False leaves the fault *unproved*."""
+    t: int
+    """When it was seen, or when it was given up."""
+    means: str
+    """By what it was done: `netem`, `ingress`, `freezer`, `sigstop`, `nft`, …"""
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    """One node as the platform sees it now."""
+
+    id: str
+    name: str
+    role: Literal["manager", "worker"]
+    status: str
+    """`ready`, `down`, `disconnected` or `unknown`."""
+    availability: Availability
+    address: str = ""
+    leader: bool = False
+    here: bool = False
+    """Whether it is the node that breakroom talks to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +135,8 @@ class TaskView:
     version: int
     port: int | None = None
     """Where the task itself can be reached on this machine, past the ingress; None if it cannot."""
+    container: str = ""
+    """The container's id, where there is one."""
 
 
 class Deployment(Protocol):
@@ -101,12 +172,70 @@ class Deployment(Protocol):
         """Stop the container through the platform's API; no restart policy revives it. Containers only."""
         ...
 
-    async def kill_through_api(self, signal: str = "SIGKILL") -> None:
-        """Kill the container through the platform's API, which is not a crash: nothing revives it. Containers only."""
+    async def kill_through_api(self, signal: str = "SIGKILL", *, task: str = "") -> None:
+        """Kill through the platform's API (`docker kill`), which is not a crash: no container policy revives it.
+
+        `task` empty: the container. Of a service it is the task's container, and the orchestrator replaces it.
+        """
         ...
 
-    async def impair(self, task: str, link: dict[str, Any] | None) -> None:
-        """Spoil the link to a task (`*`: to all), in the words of `ingress.link.LinkSpec`; None heals it."""
+    async def signal_inside(self, task: str, match: str, signal: str) -> tuple[int, ...]:
+        """Signal the processes inside the task whose command line contains `match` (`pkill -f`).
+
+        Returns:
+            Their process ids as this machine counts them; empty if none matched.
+        """
+        ...
+
+    async def process_state(self, task: str) -> str:
+        """The state letter of the task's main process as the kernel gives it (proc(5)): `S`, `T`, `Z`, …; empty: gone."""
+        ...
+
+    async def pause(self, task: str) -> Evidence:
+        """Freeze the task's processes (`docker pause`)."""
+        ...
+
+    async def unpause(self, task: str) -> None:
+        """Let them go on."""
+        ...
+
+    async def impair(self, task: str, link: dict[str, Any] | None) -> Evidence:
+        """Spoil the link to a task (`*`: to all), in the words of `ingress.link.LinkSpec`; None heals it.
+
+        Means is `netem` or `nft` in the task's own network namespace where the kernel can, `ingress` where it cannot.
+        The words `corrupt` and `duplicate` (probabilities) are the kernel's alone.
+
+        Raises:
+            PlatformError: `unsupported`: neither can do that.
+        """
+        ...
+
+    async def fill_memory(self, task: str, size: int) -> Evidence:
+        """Have `size` bytes more used inside the task's own memory limit, until `free_memory`."""
+        ...
+
+    async def free_memory(self, task: str) -> None:
+        """Take the pressure away; the task may be gone by then."""
+        ...
+
+    async def nodes(self) -> list[NodeView]:
+        """The nodes that tasks can be on."""
+        ...
+
+    async def set_availability(self, node: str, availability: Availability) -> Evidence:
+        """`docker node update --availability`. Services only."""
+        ...
+
+    async def cut_node(self, node: str, within: int) -> Evidence:
+        """Cut a node off from every other, as a dead switch would; it heals itself `within` ns at the latest."""
+        ...
+
+    async def heal_node(self, node: str) -> None:
+        """Connect it again; may be needless."""
+        ...
+
+    def undo_args(self, subject: str) -> dict[str, str]:
+        """How another process finds this task or node again: goes into the undo journal before a fault."""
         ...
 
     async def overview(self) -> str:
@@ -122,6 +251,26 @@ class Platform(Protocol):
     """A way to run contenders."""
 
     name: str
+
+    async def preflight(self) -> None:
+        """Find out whether it can be used at all, and ask for what needs consent. Changes nothing.
+
+        Raises:
+            PlatformError: it cannot; the hint says the way out.
+        """
+        ...
+
+    async def open(self, run: RunInfo, emit: Emit) -> None:
+        """Make what the whole run needs (a Swarm, an agent on each node). Called once, before the first trial.
+
+        Raises:
+            PlatformError: it cannot be made. Nothing is left behind.
+        """
+        ...
+
+    async def close(self) -> tuple[str, ...]:
+        """Take away what `open` made; returns what of this run is still there. Called once, whatever happened."""
+        ...
 
     async def capabilities(self) -> Capabilities:
         """Find out what works here.
