@@ -38,13 +38,17 @@ USAGE_CODES = frozenset(
     {
         "consent-needed",
         "daemon-missing",
+        "docker-config",
+        "docker-host",
         "image-missing",
         "image-unknown",
         "not-a-manager",
         "permission-denied",
         "port-taken",
         "program-missing",
+        "ssh-failed",
         "swarm-in-use",
+        "tls-failed",
         "unsupported",
     }
 )
