@@ -1,1 +1,1 @@
-"""The platform `swarm`: replicated services on a Docker Swarm, single containers on the engine of this node beside them."""
+"""The platform `swarm`: services under a real Docker Swarm, of one node or many."""
