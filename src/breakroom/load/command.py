@@ -120,7 +120,7 @@ async def _run(options: LoadOptions, progress: Callable[[LoadProgress], None]) -
         raise LoadError(str(error), code) from error
     with ExitStack() as cleanup:
         directory = options.out or Path(
-            cleanup.enter_context(tempfile.TemporaryDirectory(prefix="breakroom-load-"))
+            cleanup.enter_context(tempfile.TemporaryDirectory(prefix=f"breakroom-load-{os.getpid()}-"))
         )
         if any(directory.glob("samples/load/*.bin")):
             raise LoadError(f"{directory} already holds samples of a load; give --out a new directory.")
