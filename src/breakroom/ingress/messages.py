@@ -88,7 +88,7 @@ class Leave(_Command, frozen=True, kw_only=True, tag="leave"):
 class Impair(_Command, frozen=True, kw_only=True, tag="impair"):
     """Make the task's link (`*`: every task's, also of tasks still to come) behave so; null restores it.
 
-    A task's own setting goes before that of `*`. No answer.
+    A task's own setting goes before that of `*`. No answer: `Stats` tells what is in force.
     """
 
     task: str
@@ -131,12 +131,16 @@ class TaskTraffic(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     bytes_in: int
     bytes_out: int
+    link: LinkSpec | None = None
+    """How its connections are impaired; None: not at all."""
 
 
 class StatsReport(_Event, frozen=True, kw_only=True, tag="stats"):
     """Traffic by task, and the process's own cost since its start."""
 
     tasks: dict[str, TaskTraffic]
+    link: LinkSpec | None = None
+    """How those of all tasks are that have no setting of their own (`*`), tasks still to come too."""
     cpu_user_ns: int
     cpu_system_ns: int
     max_rss_bytes: int

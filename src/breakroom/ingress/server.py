@@ -394,9 +394,11 @@ class Server:
                     refused=backend.refused,
                     bytes_in=backend.bytes_in + running_in.get(backend, 0),
                     bytes_out=backend.bytes_out + running_out.get(backend, 0),
+                    link=None if backend.link is None else backend.link.spec,
                 )
                 for task, backend in self._tasks.items()
             },
+            link=self._links.get("*"),
             cpu_user_ns=round(usage.ru_utime * 1e9),
             cpu_system_ns=round(usage.ru_stime * 1e9),
             max_rss_bytes=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),

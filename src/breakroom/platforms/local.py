@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import msgspec
 
 from breakroom.engine.shell import protocol
 from breakroom.engine.shell.cgroups import find_controller, sweep_leftovers
+from breakroom.engine.shell.freezer import freezer_means
 from breakroom.journal.records import (
     HealthChanged,
     LogCaptured,
@@ -27,7 +29,8 @@ from breakroom.journal.records import (
     ToolCost,
     UpdateChanged,
 )
-from breakroom.platforms.base import Capabilities, Emit, Endpoint, PlatformError, TaskView
+from breakroom.platforms.base import Capabilities, Emit, Endpoint, PlatformError, RunInfo, TaskView
+from breakroom.platforms.local_acts import CANNOT, LocalActs
 from breakroom.platforms.local_client import EngineClient
 from breakroom.platforms.local_images import resolve, service_digest
 from breakroom.spec.drill import Contender
@@ -48,6 +51,16 @@ class LocalPlatform:
     def __init__(self, *, memory_limit: str = "") -> None:
         self._memory = memory_limit
 
+    async def preflight(self) -> None:
+        """Nothing is needed but this machine."""
+
+    async def open(self, run: RunInfo, emit: Emit) -> None:
+        """A run needs nothing beyond its trials' own engines."""
+
+    async def close(self) -> tuple[str, ...]:
+        """Nothing was made."""
+        return ()
+
     async def capabilities(self) -> Capabilities:
         """Find out what works here."""
         linux = sys.platform == "linux"
@@ -61,7 +74,9 @@ class LocalPlatform:
                 "engine_death": "pdeathsig" if linux else "environment-sweep",
                 "ingress": "breakroom",
                 "link_impairment": "ingress",
+                "pause": await asyncio.to_thread(freezer_means),
             },
+            cannot=dict(CANNOT),
         )
 
     def image_digest(self, service: ServiceSpec) -> str:
@@ -106,7 +121,7 @@ class LocalPlatform:
         return controller.means if controller is not None else "rss-watch"
 
 
-class LocalDeployment:
+class LocalDeployment(LocalActs):
     """One deployed contender: the client of its engine."""
 
     endpoint: Endpoint
@@ -167,20 +182,6 @@ class LocalDeployment:
             for info in infos
         ]
 
-    async def signal_task(self, task: str, signal: str) -> None:
-        """Send the task's main process a signal from outside the orchestrator, as a crash would come.
-
-        Raises:
-            ProcessLookupError: the task has no running process.
-            PlatformError: `unknown-signal`, or the engine is dead.
-        """
-        try:
-            await self._client.ask(lambda n: protocol.SignalTask(id=n, task=task, signal=signal))
-        except PlatformError as error:
-            if error.code == "task-gone":
-                raise ProcessLookupError(str(error)) from error
-            raise
-
     async def start(self) -> None:
         """Start the dead container again, as an operator does.
 
@@ -192,10 +193,6 @@ class LocalDeployment:
     async def stop(self) -> None:
         """Stop the container through the platform's API; no restart policy revives it."""
         await self._client.ask(lambda n: protocol.Stop(id=n))
-
-    async def kill_through_api(self, signal: str = "SIGKILL") -> None:
-        """Kill the container through the platform's API, which is not a crash: no restart policy revives it."""
-        await self._client.ask(lambda n: protocol.KillThroughApi(id=n, signal=signal))
 
     async def scale(self, replicas: int) -> None:
         """Change the number of replicas. Services only."""
@@ -209,10 +206,6 @@ class LocalDeployment:
     async def rollback(self) -> None:
         """Begin to go back to the spec before. Services only."""
         await self._client.ask(lambda n: protocol.Rollback(id=n))
-
-    async def impair(self, task: str, link: dict[str, Any] | None) -> None:
-        """Spoil the link to a task (`*`: to all), in the words of `ingress.link.LinkSpec`; None heals it."""
-        await self._client.ask(lambda n: protocol.Impair(id=n, task=task, link=link))
 
     async def view(self, name: Literal["service-ls", "service-ps", "node-ls", "docker-ps"]) -> str:
         """A table of the orchestrator's as docker/cli shows it."""
@@ -254,6 +247,9 @@ class LocalDeployment:
             self._engine = None
             swept = await engine.close()
         return tuple(dict.fromkeys([*left, *swept]))
+
+    async def _ask(self, make: Callable[[int], protocol.Request]) -> Any:
+        return await self._client.ask(make)
 
     @property
     def _client(self) -> EngineClient:

@@ -16,9 +16,10 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Controller", "Group", "find_controller", "sweep_leftovers"]
+__all__ = ["PREFIX", "Controller", "Group", "find_controller", "sweep_leftovers", "unified_directories"]
 
-_PREFIX = "breakroom-"
+PREFIX = "breakroom-"
+"""Every group's name is `breakroom-PID-WORD`, with its engine's pid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Controller:
         Raises:
             OSError: it cannot be made; nothing was left.
         """
-        group = Group(self.directory / f"{_PREFIX}{os.getpid()}-{name}", self.version)
+        group = Group(self.directory / f"{PREFIX}{os.getpid()}-{name}", self.version)
         group.directory.mkdir()
         try:
             group.set_limit(limit)
@@ -132,12 +133,13 @@ def find_controller() -> Controller | None:
 def sweep_leftovers() -> list[str]:
     """Kill and remove what engines that are dead left below this process's group. Returns what is still there."""
     left = []
-    for candidate in _candidates():
+    places = {candidate.directory: candidate.version for candidate in _candidates()}
+    for place, version in {**dict.fromkeys(unified_directories(), 2), **places}.items():
         with contextlib.suppress(OSError):
-            for directory in tuple(candidate.directory.glob(f"{_PREFIX}*")):
-                owner = directory.name.removeprefix(_PREFIX).partition("-")[0]
+            for directory in tuple(place.glob(f"{PREFIX}*")):
+                owner = directory.name.removeprefix(PREFIX).partition("-")[0]
                 if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
-                    group = Group(directory, candidate.version)
+                    group = Group(directory, version)
                     for pid in group.processes():
                         with contextlib.suppress(OSError):
                             os.kill(pid, signal.SIGKILL)
@@ -146,13 +148,26 @@ def sweep_leftovers() -> list[str]:
     return left
 
 
-def _candidates() -> list[Controller]:
-    """This process's own group in each hierarchy that has, or may be given, a memory controller."""
+def unified_directories() -> list[Path]:
+    """This process's own group in the version 2 hierarchy, wherever that is mounted; controllers or not."""
+    mounts, memberships = _own_memberships()
+    paths = [membership.split(":", 2)[2] for membership in memberships if membership.startswith("0:")]
+    return [own for path in paths for own in _mounted(mounts, "cgroup2", "", path)]
+
+
+def _own_memberships() -> tuple[list[str], list[str]]:
+    """What is mounted where, and which groups this process is in."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
         memberships = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return []
+        return [], []
+    return mounts, memberships
+
+
+def _candidates() -> list[Controller]:
+    """This process's own group in each hierarchy that has, or may be given, a memory controller."""
+    mounts, memberships = _own_memberships()
     found = []
     for membership in memberships:
         number, controllers, path = membership.split(":", 2)

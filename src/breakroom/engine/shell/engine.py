@@ -21,6 +21,7 @@ from breakroom.engine.core.events import AddNode, Event
 from breakroom.engine.core.instructions import HealthReport, Instruction, TaskReport, UpdateReport
 from breakroom.engine.core.orchestrator import Orchestrator
 from breakroom.engine.shell import procfs, protocol
+from breakroom.engine.shell.acts import Acts
 from breakroom.engine.shell.background import Background
 from breakroom.engine.shell.channel import LineChannel
 from breakroom.engine.shell.command import MARKER
@@ -54,6 +55,7 @@ class Engine:
         self.driver = Driver(loop, self.core, carry_out=self._carry_out, refused=self._refused)
         self.sampler = Sampler(loop, self._sample, self._push_stats)
         self.node: Node | None = None
+        self.acts: Acts | None = None
         self.marker = ""
         self._channel = LineChannel(loop, control, self._request, self.die)
         self._requests = Requests(self)
@@ -73,6 +75,7 @@ class Engine:
             log_over=self._log_over,
             memory_means=hello.memory,
         )
+        self.acts = Acts(self.node)
         self.ingress.start({**os.environ, MARKER: hello.marker})
         self.feed(AddNode(_NODE, hello.hostname))
         self.sampler.start()
@@ -116,6 +119,7 @@ class Engine:
             procfs.kill_marked(MARKER, self.marker)
         if self.node is not None:
             self.node.memory.close()
+            self.node.freezer.close()
         sys.stderr.flush()
         os._exit(0)
 

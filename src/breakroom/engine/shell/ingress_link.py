@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
 
+from breakroom.engine.shell import protocol
 from breakroom.engine.shell.channel import LineChannel
 from breakroom.engine.shell.processes import Children, Ended, kill_group
 from breakroom.ingress import messages
@@ -24,6 +27,7 @@ __all__ = ["IngressError", "IngressLink"]
 
 _START_SECONDS = 20.0
 _END_SECONDS = 1.0
+_ANSWER_SECONDS = 10.0
 
 
 class IngressError(Exception):
@@ -56,6 +60,7 @@ class IngressLink:
         self._ended: asyncio.Future[Ended] = loop.create_future()
         self._channel: LineChannel | None = None
         self._closing = False
+        self._stats: deque[asyncio.Future[messages.StatsReport]] = deque()
         self._inside: set[str] = set()
         self._cut: set[str] = set()
         self.pid: int | None = None
@@ -122,17 +127,39 @@ class IngressLink:
             self._cut.add(task)
             self._send(messages.Leave(task=task, how="cut"))
 
-    def impair(self, task: str, link: dict[str, Any] | None) -> None:
-        """Spoil the link to a task, or with None heal it; the words are those of `ingress.link.LinkSpec`.
+    async def impair(self, task: str, link: dict[str, Any] | None) -> protocol.Witness:
+        """Spoil the link to a task (`*`: to all), or with None heal it; the words are those of `ingress.link.LinkSpec`.
+
+        Returns:
+            Whether the ingress says of itself that it treats the task's connections so.
 
         Raises:
-            IngressError: there is no such impairment.
+            IngressError: there is no such impairment, or the ingress does not answer.
         """
         try:
             spec = None if link is None else msgspec.convert(link, LinkSpec)
         except msgspec.ValidationError as error:
             raise IngressError("bad-link", f"this is no link impairment: {error}") from error
         self._send(messages.Impair(task=task, link=spec))
+        report = await self._ask_stats()
+        links = {name: traffic.link for name, traffic in report.tasks.items()}
+        if task == "*":
+            holds = report.link == spec and all(links.get(inside) == spec for inside in self._inside)
+        else:
+            holds = task in links and links[task] == (report.link if spec is None else spec)
+        return protocol.Witness(holds=holds, t=time.monotonic_ns(), means="ingress")
+
+    async def _ask_stats(self) -> messages.StatsReport:
+        asked: asyncio.Future[messages.StatsReport] = self._loop.create_future()
+        self._stats.append(asked)
+        self._send(messages.Stats())
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await asked
+        except TimeoutError:
+            raise IngressError(
+                "ingress-silent", f"the ingress did not answer within {_ANSWER_SECONDS:g} s"
+            ) from None
 
     async def close(self) -> None:
         """End the process and wait until it is gone."""
@@ -158,6 +185,10 @@ class IngressLink:
         waiting = self._published
         if isinstance(message, messages.Published | messages.Error) and waiting and not waiting.done():
             waiting.set_result(message)
+        elif isinstance(message, messages.StatsReport) and self._stats:
+            asked = self._stats.popleft()
+            if not asked.done():
+                asked.set_result(message)
         else:
             self._on_event(message)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from breakroom.engine.shell import procfs
 from breakroom.engine.shell.cgroups import Controller, Group, find_controller, sweep_leftovers
@@ -71,6 +72,16 @@ class MemoryLimits:
         """The group is the task's from now on."""
         self._unassigned.remove(group)
         self._groups[task] = group
+
+    def entry(self, task: str) -> int | None:
+        """The open `cgroup.procs` of the task's group, by which another process can enter it; None: it has none."""
+        group = self._groups.get(task)
+        return group.procs_fd if group is not None else None
+
+    def unified_group(self, task: str) -> Path | None:
+        """The task's group if that is one of version 2, which can be frozen."""
+        group = self._groups.get(task)
+        return group.directory if group is not None and group.version == 2 else None
 
     def discard(self, group: Group) -> None:
         """The group is nobody's: remove it as soon as it is empty."""

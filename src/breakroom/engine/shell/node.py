@@ -44,9 +44,11 @@ from breakroom.engine.shell.command import (
     localize,
     task_environment,
 )
+from breakroom.engine.shell.freezer import Freezer
 from breakroom.engine.shell.ingress_link import IngressLink
 from breakroom.engine.shell.memory import MemoryLimits
 from breakroom.engine.shell.ports import NoFreePortError, PortPool
+from breakroom.engine.shell.pressure import Pressure
 from breakroom.engine.shell.probes import ProbeResult, probe_command, probe_http
 from breakroom.engine.shell.processes import Children, Ended, ignore_exit, kill_group
 from breakroom.engine.shell.spares import Spares
@@ -70,6 +72,9 @@ class _Place:
     ended: bool = False
     probe: asyncio.Task[None] | None = None
     probe_ns: int = 0
+    held: Task | None = None
+    """Its probe is due, but it is frozen."""
+    oom: bool = False
     adopted: set[int] = field(default_factory=set)
 
 
@@ -89,7 +94,7 @@ class Node:
         memory_means: str = "",
     ) -> None:
         self._loop = loop
-        self._marker = marker
+        self.marker = marker
         self._logs = logs
         self._ingress = ingress
         self._children = children
@@ -104,6 +109,8 @@ class Node:
         self.ports = PortPool()
         self.memory = MemoryLimits(loop, processes=self.processes_of, kill=self.kill, means=memory_means)
         self._spares = Spares(loop, children, self.memory)
+        self.freezer = Freezer(processes=self.processes_of, limit_group=self.memory.unified_group)
+        self.pressure = Pressure(children)
 
     # --- instructions -----------------------------------------------------------------------------------------
 
@@ -160,7 +167,7 @@ class Node:
     def _spawn(self, task: Task, port: int, limit: int | None) -> tuple[int, bool]:
         """Start the task's process: its pid, and whether a control group limits its memory."""
         command = command_line(task.spec, port)
-        env = task_environment(task, port, self._marker)
+        env = task_environment(task, port, self.marker)
 
         def on_exit(ended: Ended) -> None:
             self._exited(task.id, ended)
@@ -201,6 +208,8 @@ class Node:
             self.kill(task)
         else:
             os.kill(place.pid, signal.Signals[name])
+            # Who is to stop must be able to (moby `killWithSignal` resumes a paused container).
+            self.thaw(task)
 
     def kill(self, task: str) -> None:
         """SIGKILL all processes of a task, those included that made sessions of their own."""
@@ -225,7 +234,9 @@ class Node:
         place = self._places[task]
         place.ended = True
         del self._running[ended.pid]
-        oom = self.memory.ended(task)
+        self.freezer.ended(task)
+        self.pressure.free(task)
+        oom = place.oom = self.memory.ended(task)
         number = -ended.returncode if ended.returncode < 0 else None
         code = 128 + number if number is not None else ended.returncode
         self._feed(TaskExited(task, Exit(code=code, signal=number, oom_killed=oom)), ended.t)
@@ -245,6 +256,7 @@ class Node:
                 self.ports.give_back(place.port)
             self._log_over(task, self.log_file(task).name, self._log_tail(task))
         self.memory.tidy()
+        self.freezer.tidy()
 
     def _deal_with_orphans(self) -> None:
         for pid in self._children.orphans():
@@ -266,7 +278,7 @@ class Node:
         if session in self._running:
             return self._running[session]
         environment = procfs.environment_of(pid)
-        if environment.get("BREAKROOM_MARKER") != self._marker:
+        if environment.get("BREAKROOM_MARKER") != self.marker:
             return None
         return environment.get("BREAKROOM_TASK_ID")
 
@@ -277,7 +289,25 @@ class Node:
         if place.probe is not None and not place.probe.done():
             # The core waits for an answer before it asks again; two at once would be its mistake.
             raise RuntimeError(f"a probe of task {task.id} is still running")
+        if self.freezer.frozen(task.id):
+            place.held = task
+            return
         place.probe = self._background.start(self._probe_once(place, task), name=f"probe {task.id}")
+
+    def hold_probe(self, task: str) -> None:
+        """The task is about to be frozen: a probe that runs is called off, and made when it goes on."""
+        place = self._places[task]
+        if place.probe is not None and not place.probe.done():
+            place.probe.cancel()
+            place.held = place.task
+
+    def thaw(self, task: str) -> None:
+        """Let a frozen task go on, and make the probe that waited; harmless if it was not frozen."""
+        place = self._places.get(task)
+        self.freezer.thaw(task)
+        if place is not None and place.held is not None and not place.ended:
+            held, place.held = place.held, None
+            place.probe = self._background.start(self._probe_once(place, held), name=f"probe {task}")
 
     async def _probe_once(self, place: _Place, task: Task) -> None:
         result = await self._run_test(task, place.port)
@@ -297,7 +327,7 @@ class Node:
         if kind == "HTTP":
             return await probe_http(words[0], port, timeout_s=timeout_s)
         argv = ["/bin/sh", "-c", words[0]] if kind == "CMD-SHELL" else words
-        env = task_environment(task, port, self._marker)
+        env = task_environment(task, port, self.marker)
         cwd = task.spec.working_dir or None
         return await probe_command(self._children, argv, env=env, cwd=cwd, timeout_s=timeout_s)
 
@@ -328,6 +358,24 @@ class Node:
         """How long the task's last probe took, in ns."""
         place = self._places.get(task)
         return place.probe_ns if place is not None else 0
+
+    def task(self, task: str) -> Task:
+        """The task as it was prepared."""
+        return self._places[task].task
+
+    def adopt(self, task: str, pid: int) -> None:
+        """A process that was started for the task counts as one of its own."""
+        self._places[task].adopted.add(pid)
+
+    def disown(self, task: str, pid: int) -> None:
+        """It does not any more."""
+        if task in self._places:
+            self._places[task].adopted.discard(pid)
+
+    def died_of_memory(self, task: str) -> bool:
+        """Whether the task has ended because it reached its memory limit."""
+        place = self._places.get(task)
+        return place is not None and place.oom
 
     def processes_of(self, task: str) -> Iterator[int]:
         """All pids of a task, as far as they can be found by parenthood."""

@@ -22,6 +22,7 @@ __all__ = [
     "Usage",
     "become_subreaper",
     "children_of",
+    "command_line_of",
     "cpu_ns",
     "descendants_of",
     "environment_of",
@@ -29,6 +30,7 @@ __all__ = [
     "marked_processes",
     "resident_bytes",
     "session_of",
+    "state_of",
     "tie_to_parent",
     "usage_of",
 ]
@@ -101,6 +103,29 @@ def session_of(pid: int) -> int | None:
         return os.getsid(pid)
     except OSError:
         return None
+
+
+def state_of(pid: int) -> str:
+    """The state letter of a process, as proc(5) has them: `R`, `S`, `T`, `Z`, …; empty: it is gone."""
+    try:
+        if not _LINUX:
+            return _PSUTIL_STATES.get(psutil.Process(pid).status(), "S")
+        return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0].decode()
+    except (OSError, IndexError, psutil.Error):
+        return ""
+
+
+_PSUTIL_STATES = {psutil.STATUS_STOPPED: "T", psutil.STATUS_ZOMBIE: "Z", psutil.STATUS_RUNNING: "R"}
+
+
+def command_line_of(pid: int) -> str:
+    """A process's command line, its words joined by spaces, as `pkill -f` matches it; empty if it cannot be known."""
+    try:
+        if not _LINUX:
+            return " ".join(psutil.Process(pid).cmdline())
+        return os.fsdecode(_read(f"/proc/{pid}/cmdline").rstrip(b"\0").replace(b"\0", b" "))
+    except (OSError, psutil.Error):
+        return ""
 
 
 def environment_of(pid: int) -> dict[str, str]:

@@ -19,11 +19,15 @@ __all__ = [
     "CostOf",
     "Create",
     "EngineProblem",
+    "FillMemory",
+    "FreeMemory",
     "Health",
     "Hello",
     "Impair",
     "KillThroughApi",
     "Log",
+    "Pause",
+    "ProcessState",
     "Pushed",
     "Remove",
     "Reply",
@@ -31,15 +35,18 @@ __all__ = [
     "Rollback",
     "Rotation",
     "Scale",
+    "SignalInside",
     "SignalTask",
     "Start",
     "Stats",
     "Stop",
     "TaskInfo",
     "Tasks",
+    "Unpause",
     "Update",
     "UpdateState",
     "View",
+    "Witness",
     "decode_pushed",
     "decode_request",
     "encode",
@@ -90,9 +97,49 @@ class Stop(_Request, frozen=True, kw_only=True, tag="stop"):
 
 
 class KillThroughApi(_Request, frozen=True, kw_only=True, tag="kill-through-api"):
-    """`docker kill`: no restart policy revives it. Containers only."""
+    """`docker kill`: no container's restart policy revives it; a service's task (`task`) is replaced."""
 
     signal: str = "SIGKILL"
+    task: str = ""
+
+
+class SignalInside(_Request, frozen=True, kw_only=True, tag="signal-inside"):
+    """`pkill -f` inside a task. Result: the pids of those that were signalled."""
+
+    task: str
+    match: str
+    signal: str
+
+
+class ProcessState(_Request, frozen=True, kw_only=True, tag="process-state"):
+    """Result: the state letter of the task's main process; empty: gone."""
+
+    task: str
+
+
+class Pause(_Request, frozen=True, kw_only=True, tag="pause"):
+    """`docker pause`. Result: `Witness`."""
+
+    task: str
+
+
+class Unpause(_Request, frozen=True, kw_only=True, tag="unpause"):
+    """`docker unpause`."""
+
+    task: str
+
+
+class FillMemory(_Request, frozen=True, kw_only=True, tag="fill-memory"):
+    """Have `size` bytes more used inside the task's limit. Result: `Witness`."""
+
+    task: str
+    size: int
+
+
+class FreeMemory(_Request, frozen=True, kw_only=True, tag="free-memory"):
+    """Take that away."""
+
+    task: str
 
 
 class Scale(_Request, frozen=True, kw_only=True, tag="scale"):
@@ -112,7 +159,10 @@ class Rollback(_Request, frozen=True, kw_only=True, tag="rollback"):
 
 
 class Impair(_Request, frozen=True, kw_only=True, tag="impair"):
-    """Spoil the link to a task (`*`: to all), in the words of `ingress.link.LinkSpec`; null heals it."""
+    """Spoil the link to a task (`*`: to all), in the words of `ingress.link.LinkSpec`; null heals it.
+
+    Result: `Witness`.
+    """
 
     task: str
     link: dict[str, Any] | None
@@ -143,6 +193,12 @@ Request = (
     | Start
     | Stop
     | KillThroughApi
+    | SignalInside
+    | ProcessState
+    | Pause
+    | Unpause
+    | FillMemory
+    | FreeMemory
     | Scale
     | Update
     | Rollback
@@ -249,6 +305,15 @@ class EngineProblem(_Pushed, frozen=True, kw_only=True, tag="problem"):
 
 
 Pushed = Reply | TaskInfo | Rotation | Health | UpdateState | Stats | Log | EngineProblem
+
+
+class Witness(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen after an act: the fields of `platforms.base.Evidence`."""
+
+    holds: bool
+    t: int
+    means: str
+    detail: dict[str, Any] = {}
 
 
 class CostOf(msgspec.Struct, frozen=True, kw_only=True):

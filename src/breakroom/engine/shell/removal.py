@@ -51,7 +51,10 @@ async def remove_everything(engine: Engine, requests: Requests, grace: float) ->
     await engine.ingress.close()
     await _until_no_children()
     node.ports.close()
-    return await asyncio.to_thread(_left_behind, engine.marker, requests.published) + node.memory.close()
+    return await asyncio.to_thread(_left_behind, engine.marker, requests.published) + [
+        *node.memory.close(),
+        *node.freezer.close(),
+    ]
 
 
 async def _tell(engine: Engine, event: Event) -> None:

@@ -27,6 +27,7 @@ from breakroom.engine.core.events import (
 )
 from breakroom.engine.core.model import HealthStatus, Task
 from breakroom.engine.shell import protocol
+from breakroom.engine.shell.acts import TaskGoneError
 from breakroom.engine.shell.command import CommandError, check_program
 from breakroom.engine.shell.ingress_link import IngressError
 from breakroom.engine.shell.removal import remove_everything
@@ -94,7 +95,19 @@ class Requests:
             case protocol.Cost():
                 return self._engine.cost()
             case protocol.Impair(task=task, link=link):
-                return self._impair(task, link)
+                return await self._impair(task, link)
+            case (
+                protocol.Pause()
+                | protocol.Unpause()
+                | protocol.SignalInside()
+                | protocol.ProcessState()
+                | protocol.FillMemory()
+                | protocol.FreeMemory()
+            ):
+                return await self._act(request)
+            case protocol.KillThroughApi(task=task, signal=name) if task and self.runs_as == "service":
+                # The orchestrator did not ask for it, so to it this is a failure like any other.
+                return self._signal(task, name)
             case protocol.Remove(grace=grace):
                 return await remove_everything(self._engine, self, grace)
             case protocol.Update(spec=spec):
@@ -141,10 +154,8 @@ class Requests:
         return {"port": port, "hosts": hosts}
 
     def _signal(self, task: str, name: str) -> None:
-        if name not in signal.Signals.__members__:
-            raise RequestError("unknown-signal", f"{name} is not a signal; write it as SIGKILL or SIGTERM")
         node = self._engine.node
-        if node is None or not node.signal_from_outside(task, name):
+        if node is None or not node.signal_from_outside(task, _signal_name(name)):
             raise RequestError("task-gone", f"task {task} has no running process")
 
     def _view(self, name: str) -> str:
@@ -162,11 +173,34 @@ class Requests:
             )
         return views.as_table(views.service_ps(core, self._name, now), views.TaskRow)
 
-    def _impair(self, task: str, link: dict[str, Any] | None) -> None:
+    async def _impair(self, task: str, link: dict[str, Any] | None) -> protocol.Witness:
         try:
-            self._engine.ingress.impair(task, link)
+            return await self._engine.ingress.impair(task, link)
         except IngressError as error:
             raise RequestError(error.code, str(error)) from error
+
+    async def _act(self, request: protocol.Request) -> Any:
+        acts = self._engine.acts
+        if acts is None:
+            raise RequestError("task-gone", "nothing was deployed yet")
+        try:
+            match request:
+                case protocol.Pause(task=task):
+                    return await acts.pause(task)
+                case protocol.Unpause(task=task):
+                    return acts.unpause(task)
+                case protocol.SignalInside(task=task, match=match, signal=name):
+                    return acts.signal_inside(task, match, _signal_name(name))
+                case protocol.FillMemory(task=task, size=size):
+                    return await acts.fill(task, size)
+                case protocol.FreeMemory(task=task):
+                    return acts.free(task)
+                case protocol.ProcessState(task=task):
+                    return acts.state(task)
+        except TaskGoneError as error:
+            raise RequestError("task-gone", str(error)) from error
+        except OSError as error:
+            raise RequestError("act-failed", f"the kernel refused: {error}") from error
 
     async def _command(self, event: Event) -> None:
         handled: asyncio.Future[IllegalEvent | None] = self._engine.loop.create_future()
@@ -180,6 +214,12 @@ class Requests:
             check_program(spec)
         except CommandError as error:
             raise RequestError("program-missing", str(error)) from error
+
+
+def _signal_name(name: str) -> str:
+    if name not in signal.Signals.__members__:
+        raise RequestError("unknown-signal", f"{name} is not a signal; write it as SIGKILL or SIGTERM")
+    return name
 
 
 def task_info(task: Task, now: int) -> protocol.TaskInfo:
