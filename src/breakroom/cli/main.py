@@ -170,6 +170,25 @@ def schema(
     raise SystemExit(schema_command(what))
 
 
+@app.command()
+def cleanup(
+    *,
+    run: Annotated[str, typer.Option("--run", metavar="RUN-ID", help="Only what this run left.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be undone; change nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what a run that is under way has made; give up lost daemons.")
+    ] = False,
+    lang: Lang = "",
+    json: Json = False,
+) -> None:
+    """Undo what runs that were killed left behind, on this machine, in Docker and in its Swarm; nothing else."""
+    from breakroom.cli.cleanup import cleanup_command
+
+    raise SystemExit(cleanup_command(run=run, dry_run=dry_run, force=force, lang=lang, json=json))
+
+
 @app.callback(invoke_without_command=True)
 def _root(
     *, version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False

@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,15 @@ __all__ = [
 
 _SUFFIX = ".json"
 _JOURNAL = "journal.jsonl"
+_DOCKER_WORDS = (
+    "DOCKER_CERT_PATH",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTEXT",
+    "DOCKER_HOST",
+    "DOCKER_TLS",
+    "DOCKER_TLS_VERIFY",
+)
+"""The environment's words that choose a daemon: kept, so that the same one is found again from another terminal."""
 _LINUX = sys.platform == "linux"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -50,6 +60,7 @@ class _Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     directory: str
     platform: str
     began_unix: int = 0
+    environment: dict[str, str] = {}
     facts: dict[str, Any] = {}
 
 
@@ -65,12 +76,19 @@ class RegisteredRun:
     platform: str
     began_unix: int = 0
     """Calendar time of the beginning, in seconds."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Those variables of its environment that choose a Docker daemon."""
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def alive(self) -> bool:
         """Whether its process still runs."""
         return self.born != "" and birth_of(self.pid) == self.born
+
+    def docker_environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """`base` with the words that lead to the daemon that this run used, and no others that would lead elsewhere."""
+        environment = {name: value for name, value in base.items() if name not in _DOCKER_WORDS}
+        return {**environment, **self.environment}
 
     @property
     def docker_host(self) -> str:
@@ -116,6 +134,7 @@ def register(run_id: str, directory: Path, platform: str) -> Registration:
         directory=str(directory.absolute()),
         platform=platform,
         began_unix=int(time.time()),
+        environment={name: os.environ[name] for name in _DOCKER_WORDS if name in os.environ},
     )
     try:
         _write(entry)
@@ -163,6 +182,7 @@ def registered() -> list[RegisteredRun]:
                 directory=Path(entry.directory),
                 platform=entry.platform,
                 began_unix=entry.began_unix,
+                environment=entry.environment,
                 facts=entry.facts,
             )
         )
