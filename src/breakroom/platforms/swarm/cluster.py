@@ -30,9 +30,9 @@ LISTEN = "127.0.0.1:2377"
 
 _INIT_QUESTION = (
     "The Docker daemon {name} is not in a Swarm. May breakroom run `docker swarm init` there, and leave it again "
-    f"when the run ends? The daemon will then listen on {LISTEN} and on port 7946 of 127.0.0.1 (TCP and UDP), and on UDP "
-    "port 4789 for its overlay networks; ports that services publish are open on all of the machine's addresses, which "
-    "is Swarm's way. The networks `ingress` and `docker_gwbridge` are made, and removed with it."
+    f"when the run ends? The daemon will then listen on {LISTEN} and on port 7946 of 127.0.0.1 (TCP and UDP), and on "
+    "UDP port 4789 for its overlay networks; ports that services publish are open on all of the machine's addresses, "
+    "which is Swarm's way. The networks `ingress` and `docker_gwbridge` are made, and removed with it."
 )
 _USE_QUESTION = (
     "The Docker daemon {name} is in a Swarm that others use (services: {services}). May breakroom deploy its services "

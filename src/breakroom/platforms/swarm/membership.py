@@ -1,7 +1,7 @@
 """Making a Swarm for a run, and leaving it so that the daemon is as it was found.
 
-Used by `platform` (open, close) and by `breakroom cleanup`, through `leave_ours`. What it is going to do is written into
-the registry of runs before, and a mark on the Swarm itself. A Swarm that others have begun to use meanwhile
+Used by `platform` (open, close) and by `breakroom cleanup`, through `leave_ours`. What it is going to do is written
+into the registry of runs before, and a mark on the Swarm itself. A Swarm that others have begun to use meanwhile
 (services, nodes, secrets, configs or overlay networks that are not ours) is left standing, and said to be.
 """
 

@@ -1,38 +1,29 @@
 """A service in Compose's words as the body that the Swarm API wants (`POST /services/create` and `/update`).
 
-Called by `service`. Pure. Field for field; defaults are written out, so that what a service is does not depend on
-the daemon's version.
+Called by `service`. Pure. Defaults are written out, so that what a service is does not depend on the daemon's version.
 
-Two things that Swarm cannot be told through its API before 1.52 (Docker 29): a limit for swap (a task may use as much
-swap as memory; `SwapBytes` since then), and before 1.44 a health check's `start_interval`. Both are in docs/swarm.md.
+Two things that Swarm cannot be told: a limit for swap (it gives a task as much swap as memory; `watcher` mends that for
+the containers of this node), and before API 1.44 a health check's `start_interval`. Both are in docs/swarm.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
-from breakroom.platforms.docker.names import labels
-from breakroom.spec.service import Healthcheck, Port, ServiceSpec, UpdateConfig
+from breakroom.platforms.base import PlatformError
+from breakroom.platforms.docker.names import OWNER, labels
+from breakroom.platforms.docker.translate import environment, healthcheck, nano_cpus, words
+from breakroom.spec.service import Port, ServiceSpec, UpdateConfig
 
-__all__ = ["SWAP_API", "PublishMode", "service_body"]
+__all__ = ["TASK_ID", "PublishMode", "service_body"]
 
 PublishMode = Literal["ingress", "host"]
-SWAP_API = (1, 52)
-"""The first API version in which a service can limit swap."""
-_START_INTERVAL_API = (1, 44)
+TASK_ID = "{{.Task.ID}}"
+"""Swarm's template for a task's own id, filled in as the container is made."""
 
 
 def service_body(
-    spec: ServiceSpec,
-    *,
-    name: str,
-    run: str,
-    trial: str,
-    publish: PublishMode,
-    test: tuple[str, ...] = (),
-    environment: Mapping[str, str] | None = None,
-    api: tuple[int, int] = (1, 41),
+    spec: ServiceSpec, *, name: str, run: str, trial: str, publish: PublishMode, api: tuple[int, int]
 ) -> dict[str, Any]:
     """The service's spec for the API.
 
@@ -42,25 +33,39 @@ def service_body(
         run: the run's id, for the labels.
         trial: the trial's id, for the labels.
         publish: `ingress` publishes through the routing mesh, `host` on a free port of each task's node.
-        test: the health check's test, with nothing in it that Docker does not know; empty: the spec's own.
-        environment: added to the spec's own, which goes before it. May hold Swarm's templates (`{{.Task.ID}}`).
         api: the daemon's API version.
+
+    Raises:
+        PlatformError: `unsupported`: the service names no image, or no port.
     """
-    marks = labels("service", run, trial)
-    deploy = spec.deploy
+    if not spec.image:
+        raise PlatformError(
+            "unsupported",
+            f"service {spec.name} names no image, and Swarm runs images only",
+            "give it an `image`, or run with `--platform local`, which runs commands",
+        )
+    if not spec.ports:
+        raise PlatformError(
+            "unsupported",
+            f"service {spec.name} publishes no port",
+            'say which port users are served on: `ports: ["8080:3000"]`',
+        )
+    deploy, marks = spec.deploy, labels("service", run, trial)
+    policy = deploy.restart_policy
     return {
         "Name": name,
         "Labels": {**spec.labels, **marks},
         "TaskTemplate": {
-            "ContainerSpec": _container(spec, {**marks}, test, environment or {}, api),
-            "Resources": {"Limits": _limits(spec), **_swap(spec, api)},
+            "ContainerSpec": _container(spec, {**marks, OWNER: "task"}, api),
+            "Resources": {"Limits": _limits(spec)},
             "RestartPolicy": {
-                "Condition": deploy.restart_policy.condition,
-                "Delay": deploy.restart_policy.delay,
-                "MaxAttempts": deploy.restart_policy.max_attempts,
-                "Window": deploy.restart_policy.window,
+                "Condition": policy.condition,
+                "Delay": policy.delay,
+                "MaxAttempts": policy.max_attempts,
+                "Window": policy.window,
             },
             "Placement": {},
+            "ForceUpdate": 0,
         },
         "Mode": {"Replicated": {"Replicas": deploy.replicas}},
         "UpdateConfig": _update(deploy.update_config),
@@ -69,64 +74,30 @@ def service_body(
     }
 
 
-def _container(
-    spec: ServiceSpec,
-    marks: dict[str, str],
-    test: tuple[str, ...],
-    environment: Mapping[str, str],
-    api: tuple[int, int],
-) -> dict[str, Any]:
+def _container(spec: ServiceSpec, marks: dict[str, str], api: tuple[int, int]) -> dict[str, Any]:
+    told = environment(spec, BREAKROOM_TASK_ID=TASK_ID)
     container: dict[str, Any] = {
         "Image": spec.image,
-        "Env": [f"{key}={value}" for key, value in {**environment, **spec.environment}.items()],
-        "Labels": {**spec.labels, **marks, "breakroom": "task"},
+        "Env": [f"{key}={value}" for key, value in told.items()],
+        "Labels": {**spec.labels, **marks},
         "StopSignal": spec.stop_signal,
         "StopGracePeriod": spec.stop_grace_period,
     }
     # Compose's entrypoint and command are what Swarm calls command and args.
     if spec.entrypoint:
-        container["Command"] = [_placed(spec, word) for word in spec.entrypoint]
+        container["Command"] = words(spec, spec.entrypoint)
     if spec.command:
-        container["Args"] = [_placed(spec, word) for word in spec.command]
+        container["Args"] = words(spec, spec.command)
     if spec.working_dir:
         container["Dir"] = spec.working_dir
     if spec.healthcheck is not None:
-        container["Healthcheck"] = _health(spec.healthcheck, test or spec.healthcheck.test, api)
+        container["Healthcheck"] = healthcheck(spec, api=api)
     return container
 
 
-def _placed(spec: ServiceSpec, word: str) -> str:
-    """The word with `{port}` put in: in a container, the port is the one that is published."""
-    return word.replace("{port}", str(spec.target_port)) if spec.ports else word
-
-
-def _health(check: Healthcheck, test: tuple[str, ...], api: tuple[int, int]) -> dict[str, Any]:
-    if check.disable or test[:1] == ("NONE",):
-        return {"Test": ["NONE"]}
-    return {
-        "Test": list(test),
-        "Interval": check.interval,
-        "Timeout": check.timeout,
-        "Retries": check.retries,
-        "StartPeriod": check.start_period,
-        **({"StartInterval": check.start_interval} if api >= _START_INTERVAL_API else {}),
-    }
-
-
 def _limits(spec: ServiceSpec) -> dict[str, int]:
-    limits = spec.deploy.resources.limits
-    found: dict[str, int] = {}
-    if limits.memory is not None:
-        found["MemoryBytes"] = limits.memory
-    if limits.cpus is not None:
-        found["NanoCPUs"] = round(limits.cpus * 1e9)
-    return found
-
-
-def _swap(spec: ServiceSpec, api: tuple[int, int]) -> dict[str, int]:
-    """No swap beside the memory, where a service can say so."""
-    limited = spec.deploy.resources.limits.memory is not None
-    return {"SwapBytes": 0} if limited and api >= SWAP_API else {}
+    memory, cpus = spec.deploy.resources.limits.memory, nano_cpus(spec)
+    return {**({"MemoryBytes": memory} if memory else {}), **({"NanoCPUs": cpus} if cpus else {})}
 
 
 def _update(config: UpdateConfig) -> dict[str, Any]:
@@ -141,11 +112,9 @@ def _update(config: UpdateConfig) -> dict[str, Any]:
 
 
 def _rollback(config: UpdateConfig) -> dict[str, Any]:
-    body = _update(config)
-    if config.failure_action == "rollback":
-        # A rollback that fails cannot be rolled back: Swarm knows only these two.
-        body["FailureAction"] = "pause"
-    return body
+    # A rollback that fails cannot be rolled back: Swarm knows `pause` and `continue` only.
+    action = "pause" if config.failure_action == "rollback" else config.failure_action
+    return {**_update(config), "FailureAction": action}
 
 
 def _port(port: Port, publish: PublishMode) -> dict[str, Any]:

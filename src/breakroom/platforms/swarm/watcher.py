@@ -1,0 +1,271 @@
+"""Watches one service under Swarm: its tasks, its updates, its nodes, and the containers of this node.
+
+Used by `service`. Swarm has no stream of task states, so `GET /tasks` is asked every 50 ms while something changes and
+every 300 ms otherwise; the daemon's events (start, die, oom, health) make it look at once and tell earlier than
+Swarm does what has happened to a container of this node. What is seen becomes journal records, and tells the front
+which tasks get requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aiodocker.exceptions import DockerError
+
+from breakroom.journal.records import Problem, Record, TaskChanged, UpdateChanged
+from breakroom.platforms.base import Emit, PlatformError
+from breakroom.platforms.docker.clock import parse_time
+from breakroom.platforms.docker.connect import Daemon
+from breakroom.platforms.docker.errors import CONNECTION_LOST
+from breakroom.platforms.docker.front import Front
+from breakroom.platforms.swarm.containers import ContainerEvents, ContainerNews
+from breakroom.platforms.swarm.nodes import NodeList
+from breakroom.platforms.swarm.tasks import TERMINAL, WANTED, SwarmTask, TaskBook
+
+__all__ = ["SwarmWatcher"]
+
+_FAST_SECONDS = 0.05
+_SLOW_SECONDS = 0.3
+_RESTLESS_NS = 2_000_000_000
+_NODES_NS = 1_000_000_000
+_PATIENCE_NS = 3_000_000_000
+"""How long a daemon may fail to answer before it is said to be dead: one that is restarted is back sooner."""
+_UPDATING = frozenset({"updating", "rollback_started"})
+
+
+class SwarmWatcher:
+    """One service's watcher. `start` it, `stop` it; `nudge` it after each act."""
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        *,
+        trial: str,
+        service: str,
+        service_id: str,
+        target: int,
+        nodes: NodeList,
+        front: Front,
+        emit: Emit,
+        on_started: Callable[[SwarmTask], None] = lambda _task: None,
+        on_ended: Callable[[SwarmTask], None] = lambda _task: None,
+    ) -> None:
+        self.nodes = nodes
+        self.book = TaskBook(trial=trial, service=service, tell_time=self._tell)
+        self.update_status: Mapping[str, Any] = {}
+        self._daemon = daemon
+        self._trial = trial
+        self._service = service
+        self._id = service_id
+        self._target = target
+        self._front = front
+        self._emit = emit
+        self._on_started, self._on_ended = on_started, on_ended
+        self._ended: set[str] = set()
+        self._started: set[str] = set()
+        self._wake = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self._changed = time.monotonic_ns()
+        self._answered = time.monotonic_ns()
+        self._nodes_at = 0
+        self._update = ("", "")
+        self._troubled = ""
+        self._running: list[asyncio.Task[None]] = []
+        self._events = ContainerEvents(daemon, trial=trial, service_id=service_id, on_news=self._heard)
+
+    def start(self) -> None:
+        """Begin to watch; the tasks it makes are this object's and end with `stop`."""
+        loop = asyncio.get_running_loop()
+        self._running = [
+            loop.create_task(self._poll(), name=f"tasks of {self._trial}"),
+            loop.create_task(self._events.run(), name=f"container events of {self._trial}"),
+        ]
+
+    async def stop(self) -> None:
+        """End watching. May be called again."""
+        running, self._running = self._running, []
+        for task in running:
+            task.cancel()
+        for done in await asyncio.gather(*running, return_exceptions=True):
+            if isinstance(done, Exception):
+                raise done
+
+    def nudge(self) -> None:
+        """Something is about to change: look at once, and often for a while."""
+        self._changed = time.monotonic_ns()
+        self._wake.set()
+
+    async def look(self) -> None:
+        """Ask for the tasks and the update's state now.
+
+        Raises:
+            PlatformError: the daemon does not answer, or refuses.
+        """
+        async with self._looking:
+            filters = json.dumps({"service": [self._id]})
+            with self._daemon.asking("watch the service's tasks"):
+                if time.monotonic_ns() - self._nodes_at > _NODES_NS:
+                    await self.nodes.refresh()
+                    self._nodes_at = time.monotonic_ns()
+                rows = await self._daemon.docker._query_json("tasks", params={"filters": filters})  # noqa: SLF001  # its own list() cleans the filter on every call
+                update = await self._update_status()
+            self._write(self.book.observe(rows, self.nodes.names))
+            self._note_update(update)
+            self._rotate()
+
+    # --- looking ----------------------------------------------------------------------------------------------
+
+    async def _poll(self) -> None:
+        while True:
+            try:
+                await self.look()
+                self._answered, self._troubled = time.monotonic_ns(), ""
+            except PlatformError as error:
+                if self._lost(error):
+                    return
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FAST_SECONDS if self._restless else _SLOW_SECONDS):
+                    await self._wake.wait()
+            if self._wake.is_set():
+                # A burst of events is one look, not many.
+                await asyncio.sleep(_FAST_SECONDS / 5)
+
+    @property
+    def _restless(self) -> bool:
+        if time.monotonic_ns() - self._changed < _RESTLESS_NS or self._update[0] in _UPDATING:
+            return True
+        return any(
+            task.state not in TERMINAL and (task.state != "running" or task.desired != "running" or task.died)
+            for task in self.book.tasks.values()
+        )
+
+    def _lost(self, error: PlatformError) -> bool:
+        """The daemon did not answer, or Swarm could not. True if there is nobody to be asked any more."""
+        if error.code in CONNECTION_LOST:
+            if time.monotonic_ns() - self._answered < _PATIENCE_NS:
+                return False
+            self._problem("error", "daemon-died", error)
+            return True
+        if self._troubled != error.code:
+            self._troubled = error.code
+            self._problem("warning", "swarm-no-answer", error)
+        return False
+
+    async def _update_status(self) -> Mapping[str, Any]:
+        try:
+            service = await self._daemon.docker.services.inspect(self._id)
+        except DockerError as error:
+            if error.status == 404:
+                return {}
+            raise
+        status: Mapping[str, Any] = service.get("UpdateStatus") or {}
+        return status
+
+    def _note_update(self, status: Mapping[str, Any]) -> None:
+        self.update_status = status
+        news = (str(status.get("State") or ""), str(status.get("Message") or ""))
+        if news == self._update or not news[0]:
+            return
+        self._update = news
+        # Docker keeps when an update began and when it was completed, and nothing in between.
+        key = "CompletedAt" if news[0].endswith("completed") else "StartedAt" if news[0] in _UPDATING else ""
+        at = self._tell("", parse_time(str(status.get(key) or "")))
+        self._write(
+            [UpdateChanged(t=at, trial=self._trial, service=self._service, state=news[0], message=news[1])]
+        )
+
+    # --- events of this node's containers --------------------------------------------------------------------
+
+    async def _heard(self, news: ContainerNews) -> None:
+        if news.task not in self.book.tasks:
+            with contextlib.suppress(PlatformError):
+                await self.look()
+        task = self.book.tasks.get(news.task)
+        if task is None:
+            return
+        task.container = news.container
+        match news.what:
+            case "start":
+                self._write(self.book.started(task.id, news.pid, news.t, self.nodes.names))
+            case "oom":
+                task.oom = True
+            case "die":
+                self._write(self.book.ended(task.id, news.exit_code, news.t, self.nodes.names))
+            case "health":
+                task.healthy = news.healthy
+                self._write(news.probes)
+        self._rotate(news.t)
+        self.nudge()
+
+    # --- what follows -----------------------------------------------------------------------------------------
+
+    def _rotate(self, t: int | None = None) -> None:
+        """Tell the front who is in rotation, as IPVS would have it."""
+        for task in self.book.tasks.values():
+            ended = task.died or task.state in TERMINAL
+            if ended:
+                # What was asked to stop has left before; the front knows, and says nothing twice.
+                asked = task.state == "shutdown" or task.desired not in WANTED
+                self._front.leave(task.id, "drain" if asked and not task.died else "cut", t=t)
+            elif task.desired not in WANTED or task.healthy is False:
+                self._front.leave(task.id, "drain", t=t)
+            elif task.state == "running" and task.ports.get(self._target, 0) >= 0:
+                self._enter(task, t)
+            self._tell_of(task, ended=ended)
+
+    def _enter(self, task: SwarmTask, t: int | None) -> None:
+        port = task.ports.get(self._target, 0)
+        if self._front.kind == "breakroom" and not port:
+            return  # its port is not known yet
+        here = self.nodes.is_here(task.node)
+        self._front.enter(
+            task.id,
+            host=self._daemon.node_address if here else self.nodes.address(task.node),
+            port=port,
+            pid=task.pid or 0 if here and self._daemon.local else 0,
+            t=t,
+        )
+
+    def _tell_of(self, task: SwarmTask, *, ended: bool) -> None:
+        """Say once that a task's container runs on this node, and once that the task is over."""
+        if task.container and not ended and task.id not in self._started and self.nodes.is_here(task.node):
+            self._started.add(task.id)
+            self._on_started(task)
+        if ended and task.id not in self._ended:
+            self._ended.add(task.id)
+            self._on_ended(task)
+
+    def _write(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        self._changed = time.monotonic_ns()
+        for record in records:
+            self._emit(record)
+            if isinstance(record, TaskChanged) and record.pid and record.state == "running":
+                self._confirm_local(record)
+
+    def _confirm_local(self, record: TaskChanged) -> None:
+        """The first process that runs here shows whether the daemon's pids are this machine's."""
+        task = self.book.tasks[record.task]
+        if not self._confirmed and task.container and task.alive and self.nodes.is_here(task.node):
+            self._confirmed = True
+            self._daemon.confirm_local(task.container, record.pid or 0)
+
+    _confirmed = False
+
+    def _tell(self, node: str, unix_ns: int | None) -> int:
+        """The journal's time of a moment by that node's clock; of a node elsewhere, it is now."""
+        here = self.nodes.leads_here if node == "" else self.nodes.is_here(node)
+        return self._daemon.clock.monotonic(unix_ns) if here else time.monotonic_ns()
+
+    def _problem(self, severity: Any, code: str, error: PlatformError) -> None:
+        params = {"message": str(error), "hint": error.hint}
+        self._emit(
+            Problem(t=time.monotonic_ns(), trial=self._trial, severity=severity, code=code, params=params)
+        )
