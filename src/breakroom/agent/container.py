@@ -79,10 +79,12 @@ def held(pid: int, container: str) -> Iterator[int]:
         raise ActError("gone", f"container {container[:12]} does not run")
     try:
         pidfd = os.pidfd_open(pid)
-    except OSError as error:
+    except ProcessLookupError as error:
         raise ActError(
             "gone", f"process {pid} of container {container[:12]} is not there any more"
         ) from error
+    except OSError as error:
+        raise from_os_error(error, f"hold process {pid}") from error
     try:
         belongs = in_container(pid, container)
         if not is_alive(pidfd):
