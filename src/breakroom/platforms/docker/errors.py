@@ -49,7 +49,10 @@ _NO_IMAGE = re.compile(
 _NAME_TAKEN = re.compile(
     r"name .{0,200}(already in use|conflicts with an existing)|already exists", re.IGNORECASE | re.DOTALL
 )
-_START_HINT = "start it (`sudo systemctl start docker`, or Docker Desktop), or run with `--platform local`, which needs none"
+_START_HINT = (
+    "start it (`sudo systemctl start docker`, or Docker Desktop), "
+    "or run with `--platform local`, which needs none"
+)
 
 
 @contextmanager

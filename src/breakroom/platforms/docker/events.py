@@ -20,7 +20,7 @@ __all__ = ["DaemonEvent", "listening"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonEvent:
-    """One event. `id` is the actor's: the container's, the network's, …"""
+    """One event. `id` is the actor's: a container's, a network's, and so on."""
 
     type: str
     action: str

@@ -27,7 +27,7 @@ from breakroom.ingress.link import LinkSpec
 from breakroom.journal.records import Problem, RotationChanged, ToolCost
 from breakroom.platforms.base import Emit, Endpoint, PlatformError
 
-__all__ = ["LOOPBACK", "Front", "FrontKind", "IngressFront", "NativeFront", "hosts_of"]
+__all__ = ["LOOPBACK", "Front", "FrontKind", "IngressFront", "NativeFront", "hosts_of", "taken"]
 
 FrontKind = Literal["native", "breakroom"]
 LOOPBACK = ("127.0.0.1", "::1")
@@ -224,7 +224,7 @@ class IngressFront:
                 _kill(process)
                 await asyncio.wait([self._watch], timeout=_END_SECONDS)
         left = [] if process.returncode is not None else [f"process {process.pid} (ingress)"]
-        return (*left, *_taken(self._hosts, self.endpoint.port if self._hosts else 0))
+        return (*left, *taken(self._hosts, self.endpoint.port if self._hosts else 0))
 
     async def _open(self, hosts: tuple[str, ...], port: int) -> None:
         loop = asyncio.get_running_loop()
@@ -343,7 +343,7 @@ def _kill(process: asyncio.subprocess.Process) -> None:
             os.kill(process.pid, signal.SIGKILL)
 
 
-def _taken(hosts: tuple[str, ...], port: int) -> list[str]:
+def taken(hosts: tuple[str, ...], port: int) -> list[str]:
     """Which of these addresses something still listens on."""
     left = []
     for host in hosts:

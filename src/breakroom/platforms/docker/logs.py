@@ -6,7 +6,9 @@ Used by `deployment`. Docker keeps one log for all starts; a start's part of it 
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiodocker.exceptions import DockerError
@@ -29,7 +31,7 @@ async def keep_log(
     Returns:
         Its end; None if the daemon cannot tell (another log driver, gone).
     """
-    span = {
+    span: dict[str, Any] = {
         name: f"{at // 1_000_000_000}.{at % 1_000_000_000:09d}"
         for name, at in (("since", since_unix), ("until", until_unix))
         if at is not None
@@ -48,6 +50,6 @@ async def keep_log(
                 tail = (tail + piece)[-TAIL:]
     except (DockerError, aiohttp.ClientError, OSError, TimeoutError):
         with contextlib.suppress(OSError):
-            file.unlink()
+            os.unlink(file)  # noqa: PTH108  # a small file of our own, on the loop
         return None
     return tail

@@ -1,0 +1,355 @@
+"""What can be done on purpose to a container, with the evidence that it took effect: the base of `DockerDeployment`.
+
+Signals, links and memory are acted on from outside Docker's API, by `hands` (a root process of this machine, or a
+helper container where the daemon is). A signal on a daemon of this machine is sent from here, if we may: it takes a
+thousandth of a second instead of a program's start. `docker pause` and `docker kill` are Docker's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+from breakroom.agent import cgroups
+from breakroom.agent import container as processes
+from breakroom.agent.errors import ActError
+from breakroom.platforms.base import Availability, Evidence, NodeView, PlatformError
+from breakroom.platforms.docker.connect import Daemon
+from breakroom.platforms.docker.front import Front
+from breakroom.platforms.docker.hands import Hands
+from breakroom.platforms.docker.names import mark
+from breakroom.spec.service import ServiceSpec
+
+__all__ = ["CANNOT", "ContainerActs", "Target"]
+
+Target = tuple[str, int]
+"""A container's full id and its main process's pid, as the daemon counts."""
+_LASTS_SECONDS = 3600.0
+"""What is in force heals itself after this, should breakroom be killed."""
+_ONE_ENGINE = (
+    "a container stays on the engine that it was made on; `--platform swarm` moves tasks between nodes"
+)
+_NO_ORCHESTRATOR = "a plain container has no orchestrator; `--platform swarm` runs services"
+_KERNEL_ONLY = ("corrupt", "duplicate")
+_INGRESS_ONLY = ("reset",)
+
+CANNOT = {"drain": _ONE_ENGINE, "node_loss": _ONE_ENGINE, "partition.node": _ONE_ENGINE}
+"""Timeline actions that plain containers do not have, with the reason (`Capabilities.cannot`)."""
+
+
+class ContainerActs:
+    """The acts of a deployment whose tasks are starts of one container. A subclass knows the container."""
+
+    daemon: Daemon
+
+    def __init__(self, daemon: Daemon, hands: Hands | None, run: str) -> None:
+        self.daemon = daemon
+        self._hands = hands
+        self._run = run
+        self._link: dict[str, Any] | None = None
+        """In force by the kernel for every start, also those to come."""
+
+    @property
+    def front(self) -> Front:
+        """What stands before the container."""
+        raise NotImplementedError
+
+    def target(self, task: str) -> Target:
+        """The container and process of a task.
+
+        Raises:
+            ProcessLookupError: the task has no running process.
+        """
+        raise NotImplementedError
+
+    # --- processes --------------------------------------------------------------------------------------------
+
+    async def signal_task(self, task: str, signal: str) -> None:
+        """Send the task's main process a signal past Docker, as a crash would come.
+
+        Raises:
+            ProcessLookupError: the task has no running process.
+            PlatformError: `permission-denied`, `unknown-signal`, …
+        """
+        await self._signal(task, signal, None)
+
+    async def signal_inside(self, task: str, match: str, signal: str) -> tuple[int, ...]:
+        """Signal the processes in the container whose command line contains `match`; returns their pids.
+
+        Raises:
+            ProcessLookupError: the task has no running process.
+        """
+        return tuple(await self._signal(task, signal, match))
+
+    async def process_state(self, task: str) -> str:
+        """The state letter of the task's main process; empty: gone."""
+        try:
+            container, pid = self.target(task)
+        except ProcessLookupError:
+            return ""
+        if self.daemon.local:
+            return processes.state_of(pid)
+        answer = await self._do({"act": "process-state", "container": container, "pid": pid})
+        return str(answer.get("state", ""))
+
+    async def pause(self, task: str) -> Evidence:
+        """`docker pause`; the evidence is the kernel's freezer where that is of this machine, else Docker's word.
+
+        Raises:
+            ProcessLookupError: the task has no running process.
+        """
+        container, pid = self.target(task)
+        with self.daemon.asking("pause the container"):
+            await self.daemon.docker.containers.container(container).pause()
+        frozen = await asyncio.to_thread(_frozen, pid, container) if self.daemon.local else None
+        if frozen is not None:
+            return Evidence(
+                holds=frozen, t=time.monotonic_ns(), means="freezer", detail={"witness": "cgroup"}
+            )
+        with self.daemon.asking("inspect the container"):
+            state = (await self.daemon.docker.containers.container(container).show())["State"]
+        return Evidence(
+            holds=bool(state.get("Paused")),
+            t=time.monotonic_ns(),
+            means="freezer",
+            detail={"witness": "docker"},
+        )
+
+    async def unpause(self, task: str) -> None:
+        """`docker unpause`.
+
+        Raises:
+            ProcessLookupError: the task has no running process.
+        """
+        container, _ = self.target(task)
+        with self.daemon.asking("unpause the container"):
+            await self.daemon.docker.containers.container(container).unpause()
+
+    # --- the link ---------------------------------------------------------------------------------------------
+
+    async def impair(self, task: str, link: dict[str, Any] | None) -> Evidence:
+        """Spoil the link to the container: by netem or nft in its own network namespace, or by the ingress.
+
+        netem shapes what the container sends; the ingress both directions. `detail` says which.
+
+        Raises:
+            ProcessLookupError: the task has no running process.
+            PlatformError: `unsupported`: neither can do that here.
+        """
+        name = self._current(task)
+        if link is None:
+            return await self._heal(task, name)
+        words = {word: value for word, value in link.items() if value}
+        refused = ""
+        if self._hands is not None and not any(word in words for word in _INGRESS_ONLY):
+            try:
+                evidence = await self._impair_by_kernel(name, words)
+            except PlatformError as error:
+                if error.code != "unsupported":
+                    raise
+                refused = str(error)
+            else:
+                self._link = words if task == "*" else None
+                return evidence
+        if any(word in words for word in _KERNEL_ONLY):
+            why = refused or "this needs the kernel's netem"
+            raise PlatformError(
+                "unsupported", f"{', '.join(words)}: {why}", "`breakroom doctor` says what works here"
+            )
+        self.front.impair(task, words)
+        return Evidence(
+            holds=True,
+            t=time.monotonic_ns(),
+            means="ingress",
+            detail={"direction": "both", **({"kernel": refused} if refused else {})},
+        )
+
+    async def impair_anew(self, task: str) -> None:
+        """A new start has a new network namespace: what is in force for all starts is put there too."""
+        if self._link is not None:
+            with contextlib.suppress(ProcessLookupError, PlatformError):
+                await self._impair_by_kernel(task, self._link)
+
+    # --- memory -----------------------------------------------------------------------------------------------
+
+    async def fill_memory(self, task: str, size: int) -> Evidence:
+        """Have `size` bytes more used inside the container's own limit, until `free_memory`.
+
+        Raises:
+            ProcessLookupError: the task has no running process.
+        """
+        container, pid = self.target(task)
+        answer = await self._do(
+            {
+                "act": "memory-fill", "mark": mark(self._run), "container": container, "pid": pid,
+                "bytes": size, "within_s": _LASTS_SECONDS,
+            }
+        )  # fmt: skip
+        detail = {key: value for key, value in answer.items() if key not in {"ok", "at"}}
+        # Killed for memory is the strongest form of having felt it.
+        holds = bool(answer.get("held")) or bool(answer.get("oom_kills")) or answer.get("after") is None
+        return Evidence(holds=holds, t=self._when(answer), means="memory-fill", detail=detail)
+
+    async def free_memory(self, task: str) -> None:
+        """Take the pressure away; the task may be gone by then."""
+        try:
+            container, _ = self.target(task)
+        except ProcessLookupError:
+            return
+        await self._do({"act": "memory-free", "mark": mark(self._run), "container": container})
+
+    # --- nodes and services, which a container has not ----------------------------------------------------------
+
+    async def nodes(self) -> list[NodeView]:
+        """The daemon's machine."""
+        name = str(self.daemon.info.get("Name", ""))
+        return [
+            NodeView(
+                id=str(self.daemon.info.get("ID", name)), name=name, role="manager", status="ready",
+                availability="active", address=self.daemon.node_address, leader=True, here=True,
+            )
+        ]  # fmt: skip
+
+    async def set_availability(self, node: str, availability: Availability) -> Evidence:
+        """Refused: a container does not move.
+
+        Raises:
+            PlatformError: `unsupported`, always.
+        """
+        raise PlatformError("unsupported", f"{node} cannot be made {availability}: {_ONE_ENGINE}")
+
+    async def cut_node(self, node: str, within: int) -> Evidence:
+        """Refused: a container does not move.
+
+        Raises:
+            PlatformError: `unsupported`, always.
+        """
+        raise PlatformError(
+            "unsupported", f"{node} cannot be cut off (for {within / 1e9:g} s): {_ONE_ENGINE}"
+        )
+
+    async def heal_node(self, node: str) -> None:
+        """Nothing was cut."""
+
+    async def scale(self, replicas: int) -> None:
+        """Refused.
+
+        Raises:
+            PlatformError: `unsupported`, always.
+        """
+        raise PlatformError("unsupported", f"it cannot have {replicas} replicas: {_NO_ORCHESTRATOR}")
+
+    async def update(self, service: ServiceSpec) -> None:
+        """Refused.
+
+        Raises:
+            PlatformError: `unsupported`, always.
+        """
+        raise PlatformError("unsupported", f"{service.name} cannot be updated: {_NO_ORCHESTRATOR}")
+
+    async def rollback(self) -> None:
+        """Refused.
+
+        Raises:
+            PlatformError: `unsupported`, always.
+        """
+        raise PlatformError("unsupported", f"nothing can be rolled back: {_NO_ORCHESTRATOR}")
+
+    # --- how --------------------------------------------------------------------------------------------------
+
+    def _current(self, task: str) -> str:
+        """The task's id, where `*` stands for the one that runs."""
+        return "" if task == "*" else task
+
+    async def _impair_by_kernel(self, task: str, words: dict[str, Any]) -> Evidence:
+        container, pid = self.target(task)
+        whom = {"mark": mark(self._run), "container": container, "pid": pid}
+        if words.get("partition") or words.get("loss", 0) >= 1:
+            answer = await self._do(
+                {"act": "partition-set", "scope": "container", "within_s": _LASTS_SECONDS, **whom}
+            )
+            detail = {"direction": "both", "active": answer.get("active")}
+            return Evidence(
+                holds=bool(answer.get("active")), t=self._when(answer), means="nft", detail=detail
+            )
+        answer = await self._do({"act": "link-set", "link": words, **whom})
+        links = answer.get("links") or {}
+        return Evidence(
+            holds=bool(links),
+            t=self._when(answer),
+            means="netem",
+            detail={"direction": "from the container", "links": links},
+        )
+
+    async def _heal(self, task: str, name: str) -> Evidence:
+        self._link = None
+        with contextlib.suppress(PlatformError):
+            self.front.impair(task, None)
+        detail: dict[str, Any] = {}
+        if self._hands is not None:
+            try:
+                container, pid = self.target(name)
+            except ProcessLookupError:
+                # Its network namespace went with it.
+                return Evidence(holds=True, t=time.monotonic_ns(), means="gone")
+            whom = {"mark": mark(self._run), "container": container, "pid": pid}
+            for act in ({"act": "link-clear"}, {"act": "partition-clear", "scope": "container"}):
+                try:
+                    detail[str(act["act"])] = (await self._do({**act, **whom})).get("cleared")
+                except PlatformError as error:
+                    # A kernel that cannot do it has nothing of it to clear.
+                    if error.code != "unsupported":
+                        raise
+        return Evidence(holds=True, t=time.monotonic_ns(), means="cleared", detail=detail)
+
+    async def _signal(self, task: str, signal: str, match: str | None) -> list[int]:
+        container, pid = self.target(task)
+        if self.daemon.local:
+            try:
+                number = processes.signal_number(signal)
+                return processes.send_signal(container, pid, number, match)
+            except ActError as error:
+                if error.code != "permission-denied" or self._hands is None:
+                    raise _refusal(error.code, str(error)) from error
+        act: dict[str, Any] = {"act": "signal", "container": container, "pid": pid, "signal": signal}
+        answer = await self._do({**act, "match": match} if match else act)
+        return [int(one) for one in answer.get("pids") or ()]
+
+    async def _do(self, act: dict[str, Any]) -> dict[str, Any]:
+        if self._hands is None:
+            raise PlatformError(
+                "permission-denied", f"{act['act']}: nothing here may act on the container's processes"
+            )
+        try:
+            return await self._hands.act(act)
+        except PlatformError as error:
+            raise _refusal(error.code, str(error), error.hint) from error
+
+    def _when(self, answer: dict[str, Any]) -> int:
+        """When an act was done, by its own account if that is of this machine's clock."""
+        at = answer.get("at") or {}
+        if self.daemon.local and isinstance(at.get("monotonic_ns"), int):
+            return min(int(at["monotonic_ns"]), time.monotonic_ns())
+        return time.monotonic_ns()
+
+
+def _refusal(code: str, message: str, hint: str = "") -> Exception:
+    """A refused act as the platform protocol has it."""
+    if code in {"gone", "not-in-container"}:
+        return ProcessLookupError(message)
+    return PlatformError("unsupported" if code == "bad-act" else code, message, hint)
+
+
+def _frozen(pid: int, container: str) -> bool | None:
+    """Whether the kernel has frozen the container; None if it cannot be seen."""
+    for controller, name, frozen in (
+        ("freezer", "freezer.state", "FROZEN"),
+        ("memory", "cgroup.events", "frozen 1"),
+    ):
+        with contextlib.suppress(ActError, OSError):
+            text = Path(cgroups.place_of(pid, container, controller).container / name).read_text()
+            return frozen in text
+    return None

@@ -1,0 +1,172 @@
+"""Making a container and its front, so that either both are there or neither.
+
+Used by `deployment`. The container's port outside is chosen here and fixed: Docker would choose another one at each
+restart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from breakroom.engine.shell.ports import NoFreePortError, PortPool
+from breakroom.journal.records import Problem
+from breakroom.platforms.base import Emit, Endpoint, PlatformError
+from breakroom.platforms.docker.connect import Daemon
+from breakroom.platforms.docker.errors import image_missing
+from breakroom.platforms.docker.front import Front, FrontKind, IngressFront, NativeFront, hosts_of
+from breakroom.platforms.docker.names import object_name
+from breakroom.platforms.docker.overview import who_has
+from breakroom.platforms.docker.translate import START_INTERVAL_API, container_body
+from breakroom.platforms.local_images import known_images
+from breakroom.spec.service import ServiceSpec
+
+__all__ = ["Made", "create", "explained", "stop_signal_number"]
+
+_NO_PROGRAM = re.compile(
+    r"executable file not found|no such file or directory|exec format error", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A container that was created, not yet started. `outside`: where Docker publishes its port."""
+
+    id: str
+    name: str
+    outside: tuple[str, int]
+    front: Front
+
+
+async def create(
+    daemon: Daemon,
+    spec: ServiceSpec,
+    *,
+    run: str,
+    trial: str,
+    front: FrontKind,
+    ports: PortPool,
+    logs: Path,
+    emit: Emit,
+) -> Made:
+    """Open the front and create the container. `logs`: the trial's directory for logs.
+
+    Raises:
+        PlatformError: `image-missing`, `port-taken`, `unsupported`, or a code of `errors`. Nothing is left.
+    """
+    own = spec.ports[:1]
+    wanted = own[0].published if own else 0
+    host_ip = own[0].host_ip if own else ""
+    fixed = front == "native" and wanted > 0
+    outside = (_address(daemon, host_ip if front == "native" else ""), wanted if fixed else _free(ports))
+    published = {
+        port.target: (port.host_ip or _address(daemon, ""), port.published) for port in spec.ports[1:]
+    }
+    if own:
+        published[own[0].target] = outside
+    standing: Front | None = None
+    try:
+        body = container_body(spec, run=run, trial=trial, published=published, api=daemon.api)
+        standing = await _front(daemon, front, outside, host_ip, wanted, trial=trial, logs=logs, emit=emit)
+        name = object_name(run, *trial.split("/"))
+        with daemon.asking(f"create container {name}"):
+            answer = await daemon.docker._query_json(  # noqa: SLF001  # `create` keeps Docker's warnings to itself
+                "containers/create", "POST", data=body, params={"name": name}
+            )
+    except BaseException as error:
+        if standing is not None:
+            await standing.close()
+        if not fixed:
+            ports.give_back(outside[1])
+        if isinstance(error, PlatformError):
+            raise await explained(error, daemon, spec, wanted) from error
+        raise
+    _say(daemon, spec, answer.get("Warnings") or (), trial, emit)
+    return Made(id=str(answer["Id"]), name=name, outside=outside, front=standing)
+
+
+async def explained(error: PlatformError, daemon: Daemon, spec: ServiceSpec, port: int) -> PlatformError:
+    """The same error with what the user needs to mend it: the image's name, who holds the port, the program."""
+    if error.code == "image-missing":
+        return image_missing(spec.image, course=_tagged(spec.image) in known_images())
+    if error.code == "port-taken":
+        holder = await who_has(daemon, port) if port else ""
+        what = f"port {port} is taken by {holder}" if holder else str(error)
+        return PlatformError("port-taken", what, "end what holds it, or publish another port")
+    if _NO_PROGRAM.search(str(error)) and error.code != "not-found":
+        words = " ".join((*spec.entrypoint, *spec.command)) or "its own command"
+        hint = f"image {spec.image} must contain what is to be run: {words}"
+        return PlatformError("program-missing", str(error), hint)
+    return error
+
+
+def stop_signal_number(spec: ServiceSpec) -> str:
+    """The number of the stop signal, as Docker's `kill` event tells it."""
+    with contextlib.suppress(KeyError):
+        return str(int(signal.Signals[spec.stop_signal]))
+    return ""
+
+
+async def _front(
+    daemon: Daemon,
+    kind: FrontKind,
+    outside: tuple[str, int],
+    host_ip: str,
+    wanted: int,
+    *,
+    trial: str,
+    logs: Path,
+    emit: Emit,
+) -> Front:
+    if kind == "breakroom":
+        return await IngressFront.start(
+            trial=trial, emit=emit, directory=logs, hosts=hosts_of(host_ip), port=wanted
+        )
+    address = outside[0] if outside[0] not in {"0.0.0.0", "::"} else daemon.node_address  # noqa: S104
+    return NativeFront(trial, Endpoint(host=address, port=outside[1]), emit)
+
+
+def _address(daemon: Daemon, host_ip: str) -> str:
+    """Where Docker is to publish a port: as the drill says, else on loopback, or for us to reach it from afar."""
+    if host_ip:
+        return host_ip
+    return "127.0.0.1" if daemon.node_address == "127.0.0.1" else "0.0.0.0"  # noqa: S104  # of another machine
+
+
+def _free(ports: PortPool) -> int:
+    try:
+        return ports.take()
+    except NoFreePortError as error:
+        raise PlatformError("port-taken", str(error)) from error
+
+
+def _tagged(image: str) -> str:
+    return image if ":" in image.rpartition("/")[2] else f"{image}:latest"
+
+
+def _say(
+    daemon: Daemon, spec: ServiceSpec, warnings: list[str] | tuple[str, ...], trial: str, emit: Emit
+) -> None:
+    """What differs from what was asked for, in the journal."""
+    now = time.monotonic_ns()
+    for warning in warnings:
+        emit(
+            Problem(
+                t=now, trial=trial, severity="note", code="docker-warning", params={"message": str(warning)}
+            )
+        )
+    check = spec.healthcheck
+    if check is not None and spec.has_healthcheck and check.start_period and daemon.api < START_INTERVAL_API:
+        emit(
+            Problem(
+                t=now,
+                trial=trial,
+                severity="note",
+                code="no-start-interval",
+                params={"version": str(daemon.version.get("Version", "")), "seconds": check.interval / 1e9},
+            )
+        )
