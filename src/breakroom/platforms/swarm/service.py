@@ -47,7 +47,9 @@ _OUT_OF_SEQUENCE = "out of sequence"
 
 
 class SwarmDeployment:
-    """One service. `front` is before it already; `open` creates it."""
+    """One service; `open` creates it, and `endpoint` is known from then on."""
+
+    endpoint: Endpoint
 
     def __init__(
         self,
@@ -76,11 +78,6 @@ class SwarmDeployment:
         self._publish: PublishMode = "host"
         self._watcher: SwarmWatcher | None = None
         self._keeper = TaskKeeper(daemon, trial=trial, directory=directory, logs=logs, emit=self.emit)
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where users reach it."""
-        return self._fronted.endpoint
 
     @property
     def service_id(self) -> str:
@@ -117,6 +114,7 @@ class SwarmDeployment:
             await self._nodes.refresh()
             port = await self._published_port() if publish == "ingress" else 0
         self._front = make_front(port)
+        self.endpoint = self._front.endpoint
         self._watcher = SwarmWatcher(
             self._daemon,
             trial=self._trial,
