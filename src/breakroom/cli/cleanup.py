@@ -13,7 +13,7 @@ from breakroom.cli.exits import UNKNOWN
 from breakroom.cli.language import choose_translator
 from breakroom.i18n import Translator, translator
 from breakroom.safety.cleanup import clean_up
-from breakroom.safety.deeds import DONE, THINGS, Deed, Said, clean
+from breakroom.safety.deeds import DONE, THINGS, Deed, clean, render
 from breakroom.safety.standing import Wish
 
 __all__ = ["cleanup_command"]
@@ -47,22 +47,13 @@ def cleanup_command(*, run: str, dry_run: bool, force: bool, lang: str, json: bo
 def _line(deed: Deed, tr: Translator) -> Text:
     """`removed    container breakroom-ab12-web: it was paused  [20260101-…-ab12]`."""
     line = Text()
-    line.append(f"{tr.gettext(DONE[deed.done])}  ", style=_STYLES.get(deed.done, ""))
-    line.append(f"{tr.gettext(THINGS[deed.thing])} {deed.name}")
+    line.append(tr.gettext(DONE[deed.done]) + "  ", style=_STYLES.get(deed.done, ""))
+    line.append(tr.gettext(THINGS[deed.thing]) + " " + deed.name)
     if deed.why:
-        line.append(f": {_text(deed.why, tr)}")
+        line.append(f": {render(deed.why, tr)}")
     if deed.run and deed.run != deed.name:
         line.append(f"  [{deed.run}]", style="dim")
     return line
-
-
-def _text(sentence: Said, tr: Translator) -> str:
-    """The sentence in the reader's language; one inside another is translated, too."""
-    params = {
-        name: _text(value, tr) if isinstance(value, Said) else value
-        for name, value in sentence.params.items()
-    }
-    return tr.say(sentence.template, **params)
 
 
 def _row(deed: Deed) -> dict[str, object]:
@@ -71,7 +62,7 @@ def _row(deed: Deed) -> dict[str, object]:
         "thing": deed.thing,
         "name": deed.name,
         "run": deed.run,
-        "why": _text(deed.why, translator("en")),
+        "why": render(deed.why, translator("en")),
     }
 
 

@@ -171,6 +171,14 @@ def schema(
 
 
 @app.command()
+def doctor(*, out: Out = DEFAULT_OUT, lang: Lang = "", json: Json = False) -> None:
+    """Try what works on this machine, for every platform, and say how to get the rest; leaves nothing."""
+    from breakroom.cli.doctor import doctor_command
+
+    raise SystemExit(doctor_command(out=out, lang=lang, json=json))
+
+
+@app.command()
 def cleanup(
     *,
     run: Annotated[str, typer.Option("--run", metavar="RUN-ID", help="Only what this run left.")] = "",

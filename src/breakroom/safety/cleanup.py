@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from breakroom.i18n.terms import N_
@@ -19,6 +19,7 @@ from breakroom.platforms.docker.connect import connect
 from breakroom.platforms.docker.endpoint import find_endpoint
 from breakroom.safety.deeds import Deed, said
 from breakroom.safety.docker import remove_owned, sweep_swarm, things_of
+from breakroom.safety.kernel import sweep_kernel
 from breakroom.safety.local import sweep_local
 from breakroom.safety.standing import Runs, Wish
 from breakroom.safety.undone import close_undo_journal
@@ -97,6 +98,10 @@ def _places(runs: Runs, environment: Mapping[str, str]) -> list[_Place]:
     return list(found.values())
 
 
+def _names(runs: Iterable[RegisteredRun]) -> set[str]:
+    return {run.run_id for run in runs}
+
+
 def _host(environment: Mapping[str, str]) -> str:
     try:
         return find_endpoint(environment).host
@@ -114,6 +119,12 @@ async def _clean_daemon(place: _Place, runs: Runs, *, tell: Callable[[list[Deed]
         wanted, kept = await things_of(daemon, runs)
         known = {run.run_id for run in runs.alive} if not runs.wish.force else set()
         tell([deed for deed in kept if deed.run not in known])
+        # While the containers that it was done to still are: with them their namespaces go.
+        tell(
+            await sweep_kernel(
+                daemon, runs, {*_names(place.runs), *(thing.run for thing in wanted), runs.wish.run}
+            )
+        )
         if runs.wish.dry_run:
             tell([Deed(done="would", thing=thing.kind, name=thing.name, run=thing.run) for thing in wanted])
         elif wanted:

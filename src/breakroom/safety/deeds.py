@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from breakroom.i18n import Translator
 from breakroom.i18n.terms import N_
 
-__all__ = ["DONE", "THINGS", "Deed", "Done", "Said", "clean", "said"]
+__all__ = ["DONE", "THINGS", "Deed", "Done", "Said", "clean", "render", "said"]
 
 Done = Literal["removed", "restored", "ended", "would", "kept", "failed", "note"]
 
@@ -61,6 +62,17 @@ class Said:
 def said(template: str, **params: Any) -> Said:
     """`Said` in one line; the template is to be marked with `N_` where it is written."""
     return Said(template, params)
+
+
+def render(sentence: Said, tr: Translator) -> str:
+    """The sentence in the reader's language; one that fills another in is translated, too. Empty stays empty."""
+    if not sentence:
+        return ""
+    params = {
+        name: render(value, tr) if isinstance(value, Said) else value
+        for name, value in sentence.params.items()
+    }
+    return tr.say(sentence.template, **params)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ from breakroom.safety.standing import Runs
 __all__ = ["sweep_local"]
 
 _GROUP = re.compile(r"breakroom-(\d+)-.+")
-_DIRECTORY = re.compile(r"breakroom-(?:load|ssh)-(\d+)-.+")
+_DIRECTORY = re.compile(r"breakroom-(?:load|ssh|doctor)-(\d+)-.+")
 _OWN_PROGRAM = re.compile(r"breakroom\.(?:engine|ingress|load)")
 _SLACK_SECONDS = 2.0
 """How much later than a thing its maker may seem to have begun: clocks of files and of processes differ by that."""
