@@ -161,6 +161,31 @@ def report(
 
 
 @app.command()
+def images(
+    *,
+    base: Annotated[
+        str, typer.Option(metavar="IMAGE", help="Base image; default python:3.12-slim, pulled if missing.")
+    ] = "",
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this image; may be given again.")
+    ] = None,
+    context: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Build nothing; write the build contexts there.")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Build nothing; say what is there.")] = False,
+    lang: Lang = "",
+    json: Json = False,
+) -> None:
+    """Build the sample services' Docker images: memory-leak-app, improved-app (v1, v2), health-app."""
+    from breakroom.cli.images import ImagesArguments, images_command
+
+    arguments = ImagesArguments(
+        base=base, only=tuple(only or ()), context=context, list=list_, lang=lang, json=json
+    )
+    raise SystemExit(images_command(arguments))
+
+
+@app.command()
 def schema(
     what: Annotated[str, typer.Argument(metavar="drill|results", help="Which files the schema describes.")],
 ) -> None:
