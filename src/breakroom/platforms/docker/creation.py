@@ -19,13 +19,14 @@ from breakroom.platforms.base import Emit, Endpoint, PlatformError
 from breakroom.platforms.docker.connect import Daemon
 from breakroom.platforms.docker.errors import image_missing
 from breakroom.platforms.docker.front import Front, FrontKind, IngressFront, NativeFront, hosts_of
+from breakroom.platforms.docker.images import normal_name
 from breakroom.platforms.docker.names import object_name
 from breakroom.platforms.docker.overview import who_has
 from breakroom.platforms.docker.translate import START_INTERVAL_API, container_body
 from breakroom.platforms.local_images import known_images
 from breakroom.spec.service import ServiceSpec
 
-__all__ = ["Made", "create", "explained", "stop_signal_number"]
+__all__ = ["Made", "create", "explained", "is_course_image", "stop_signal_number"]
 
 _NO_PROGRAM = re.compile(
     r"executable file not found|no such file or directory|exec format error", re.IGNORECASE
@@ -89,10 +90,15 @@ async def create(
     return Made(id=str(answer["Id"]), name=name, outside=outside, front=standing)
 
 
+def is_course_image(image: str) -> bool:
+    """Whether the image is one that `breakroom images` builds."""
+    return normal_name(image) in known_images()
+
+
 async def explained(error: PlatformError, daemon: Daemon, spec: ServiceSpec, port: int) -> PlatformError:
     """The same error with what the user needs to mend it: the image's name, who holds the port, the program."""
     if error.code == "image-missing":
-        return image_missing(spec.image, course=_tagged(spec.image) in known_images())
+        return image_missing(spec.image, course=is_course_image(spec.image))
     if error.code == "port-taken":
         holder = await who_has(daemon, port) if port else ""
         what = f"port {port} is taken by {holder}" if holder else str(error)
@@ -142,10 +148,6 @@ def _free(ports: PortPool) -> int:
         return ports.take()
     except NoFreePortError as error:
         raise PlatformError("port-taken", str(error)) from error
-
-
-def _tagged(image: str) -> str:
-    return image if ":" in image.rpartition("/")[2] else f"{image}:latest"
 
 
 def _say(

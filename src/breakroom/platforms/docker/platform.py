@@ -6,16 +6,18 @@ note that the platform `swarm` runs them. One connection for a run; each trial's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from breakroom.engine.shell.ports import PortPool
+from breakroom.journal import registry
 from breakroom.platforms.base import Capabilities, Emit, PlatformError, RunInfo
 from breakroom.platforms.docker.acts import CANNOT
-from breakroom.platforms.docker.connect import Daemon, connect, opened
+from breakroom.platforms.docker.connect import Daemon, connect
+from breakroom.platforms.docker.creation import is_course_image
 from breakroom.platforms.docker.deployment import Circumstances, DockerDeployment
-from breakroom.platforms.docker.errors import CONNECTION_LOST
+from breakroom.platforms.docker.errors import CONNECTION_LOST, image_missing
 from breakroom.platforms.docker.front import FrontKind
 from breakroom.platforms.docker.hands import Hands, hands_for
 from breakroom.platforms.docker.images import Images
@@ -32,8 +34,9 @@ class DockerPlatform:
     """Deploys containers.
 
     `front`: what users reach a container by. `auto` takes Docker's own published port where the kernel has netem, and
-    breakroom's ingress where it has not, so that a drill can spoil links there too. `environment` is in place of
-    `os.environ`.
+    breakroom's ingress where it has not, so that a drill can spoil links there too. `services`: what the run will
+    deploy, as far as it is known, so that a missing image is told before anything is begun. `environment` is in place
+    of `os.environ`.
     """
 
     name = "docker"
@@ -42,9 +45,11 @@ class DockerPlatform:
         self,
         *,
         front: FrontKind | Literal["auto"] = "auto",
+        services: Iterable[ServiceSpec] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._wanted_front = front
+        self._services = tuple(services)
         self._environment = environment
         self._daemon: Daemon | None = None
         self._hands: Hands | None = None
@@ -55,22 +60,26 @@ class DockerPlatform:
         self._run = ""
 
     async def preflight(self) -> None:
-        """Find out whether the daemon can be used. Changes nothing.
+        """Connect to the daemon, see what it can and whether it has the images. Changes nothing.
+
+        Raises:
+            PlatformError: see `connect`; `image-missing`.
+        """
+        daemon = await self._connected()
+        for service in self._services:
+            if service.image and not self._images.digest(service.image):
+                raise image_missing(service.image, course=is_course_image(service.image))
+        await self._find_hands(daemon)
+
+    async def open(self, run: RunInfo, emit: Emit) -> None:  # noqa: ARG002  # nothing to tell
+        """Nothing is made on the daemon for the run as a whole; it is noted where the run's things will be.
 
         Raises:
             PlatformError: see `connect`.
         """
-        async with opened(self._environment) as daemon:
-            await self._images.read(daemon)
-
-    async def open(self, run: RunInfo, emit: Emit) -> None:  # noqa: ARG002  # nothing to tell yet
-        """Connect; nothing is made on the daemon.
-
-        Raises:
-            PlatformError: see `connect`.
-        """
-        self._run = run.run_id
-        await self._connected()
+        daemon = await self._connected()
+        registry.note(run.run_id, docker_host=daemon.host)
+        await self._begin(daemon, run.run_id)
 
     async def close(self) -> tuple[str, ...]:
         """End the connection; returns what of this run is still on the daemon."""
@@ -100,6 +109,8 @@ class DockerPlatform:
             PlatformError: the daemon cannot be used.
         """
         daemon = await self._connected()
+        if not self._probed:
+            await self._find_hands(daemon)
         info = daemon.info
         version = info.get("CgroupVersion") or "1"
         front = self._front()
@@ -142,8 +153,7 @@ class DockerPlatform:
         daemon = await self._connected()
         if not self._run:
             # Opened by nobody, so the run is known by its directory.
-            self._run = directory.name
-            await self._find_hands(daemon)
+            await self._begin(daemon, directory.name)
         around = Circumstances(
             daemon=daemon,
             front=self._front(),
@@ -161,21 +171,25 @@ class DockerPlatform:
             daemon = await connect(self._environment)
             try:
                 await self._images.read(daemon)
-                await self._find_hands(daemon)
             except BaseException:
                 await daemon.close()
                 raise
             self._daemon = daemon
         return self._daemon
 
+    async def _begin(self, daemon: Daemon, run: str) -> None:
+        self._run = run
+        await self._find_hands(daemon)
+
     async def _find_hands(self, daemon: Daemon) -> None:
         """Who acts past Docker's API here, and what this kernel can; nobody where that cannot be had."""
-        self._hands, self._probed = None, {}
+        self._hands = None
         try:
             hands = await hands_for(daemon, self._run)
-            self._probed = await hands.act({"act": "probe"})
+            self._probed = self._probed or await hands.act({"act": "probe"})
         except PlatformError as error:
             self._no_hands = " ".join(part for part in (str(error), error.hint) if part)
+            self._probed = {"netem": {"works": False, "reason": self._no_hands}}
         else:
             self._hands = hands
 

@@ -58,7 +58,9 @@ class SshTunnel:
     def __init__(self, host: str, environment: Mapping[str, str]) -> None:
         self._command = ssh_command(host)
         self._environment = dict(environment)
-        self._directory = Path(tempfile.mkdtemp(prefix=f"breakroom-ssh-{os.getpid()}-"))  # for this user alone
+        self._directory = Path(
+            tempfile.mkdtemp(prefix=f"breakroom-ssh-{os.getpid()}-")
+        )  # for this user alone
         self.path = self._directory / "docker.sock"
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._accepting: asyncio.Task[None] | None = None

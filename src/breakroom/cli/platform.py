@@ -1,0 +1,70 @@
+"""Which platform `--platform` names, made with what the command line knows.
+
+Called by `cli.run`. Imports a platform's module only when it is asked for, so that `local` needs nothing of Docker's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+
+from breakroom.cli.exits import fail
+from breakroom.director.plan import RunPlan
+from breakroom.platforms.base import Platform
+from breakroom.spec.service import ServiceSpec
+
+__all__ = ["PLATFORMS", "make_platform"]
+
+PLATFORMS = ("local", "docker", "swarm")
+
+
+def make_platform(
+    name: str, plan: RunPlan, console: Console, *, init_swarm: bool = False, use_swarm: bool = False
+) -> Platform:
+    """The platform, not yet opened.
+
+    Args:
+        name: what the user gave.
+        plan: the run's plan: a platform looks early for the images of its services.
+        console: where a person is asked for consent, if there is one.
+        init_swarm: consent to make a Swarm.
+        use_swarm: consent to use one that has others' services.
+    """
+    if name != "swarm" and (init_swarm or use_swarm):
+        option = "--init-swarm" if init_swarm else "--use-swarm"
+        fail(f"{option} goes with --platform swarm; this is --platform {name}")
+    match name:
+        case "local":
+            from breakroom.platforms.local import LocalPlatform
+
+            return LocalPlatform()
+        case "docker":
+            from breakroom.platforms.docker.platform import DockerPlatform
+
+            return DockerPlatform(services=_services(plan, runs_as="container"))
+        case "swarm":
+            from breakroom.platforms.swarm.platform import SwarmPlatform
+
+            return SwarmPlatform(init_swarm, use_swarm, _asker(console), services=_services(plan))
+        case _:
+            fail(f"--platform {name}: there is no such platform; there are {', '.join(PLATFORMS)}")
+
+
+def _services(plan: RunPlan, *, runs_as: str = "") -> tuple[ServiceSpec, ...]:
+    """Every service that the plan deploys."""
+    contenders = [contender for drill in plan.drills for contender in drill.contenders]
+    return tuple(one.service for one in contenders if not runs_as or one.runs_as == runs_as)
+
+
+def _asker(console: Console) -> Callable[[str], bool] | None:
+    """Asks a yes-or-no question at the terminal; None where there is no person to answer."""
+    if not (sys.stdin.isatty() and console.is_terminal):
+        return None
+
+    def ask(question: str) -> bool:
+        answer = console.input(f"{question} [y/N] ", markup=False)
+        return answer.strip().lower() in {"y", "yes"}
+
+    return ask
