@@ -7,12 +7,13 @@ what they did and give it a mark of this run. Nothing here decides whom to act o
 
 from __future__ import annotations
 
-import os
-import signal as signals
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from breakroom.agent import container as processes
+from breakroom.agent.errors import ActError
 from breakroom.platforms.base import Evidence, PlatformError
 from breakroom.platforms.docker.connect import Daemon
 from breakroom.platforms.docker.front import Front
@@ -24,8 +25,10 @@ __all__ = ["NodeHands", "TaskActs"]
 
 _CUT_AFTER_S = 0.5
 """A node that is told to cut itself off waits so long, so that its answer still leaves it."""
-_LINK_SECONDS = 3600.0
-_KERNEL_WORDS = frozenset({"corrupt", "duplicate"})
+_LASTS_SECONDS = 3600.0
+"""What is in force heals itself after this, should breakroom be killed."""
+_KERNEL_ONLY = ("corrupt", "duplicate")
+_INGRESS_ONLY = ("reset",)
 _GONE = frozenset({"gone", "not-in-container"})
 
 
@@ -46,26 +49,20 @@ class NodeHands(Protocol):
 
 
 class TaskActs:
-    """The acts of one run. `hands` None: only what this process and the engine can do."""
+    """The acts of one deployment."""
 
-    def __init__(
-        self,
-        daemon: Daemon,
-        nodes: NodeList,
-        *,
-        run: str,
-        hands: NodeHands | None = None,
-        netem: bool = False,
-    ) -> None:
+    def __init__(self, daemon: Daemon, nodes: NodeList, *, run: str, hands: NodeHands) -> None:
         self._daemon = daemon
         self._nodes = nodes
-        self._run = run
         self._mark = mark(run)
         self._hands = hands
-        self._netem = netem
+        self._link: dict[str, Any] | None = None
+        """In force by the kernel for every task, also for those to come."""
 
-    async def signal(self, task: SwarmTask, signal: str) -> None:
-        """Signal the task's main process.
+    # --- processes --------------------------------------------------------------------------------------------
+
+    async def signal(self, task: SwarmTask, signal: str, match: str | None = None) -> tuple[int, ...]:
+        """Signal the task's main process, or those inside whose command line has `match`; their pids.
 
         Raises:
             ProcessLookupError: it is gone.
@@ -73,21 +70,19 @@ class TaskActs:
         """
         if self._own(task):
             try:
-                os.kill(task.pid or 0, signals.Signals[signal])
-            except PermissionError:
-                # Not root: a helper container is.
-                pass
-            else:
-                return
-        await self._in_task(task, {"act": "signal", "signal": signal})
-
-    async def signal_inside(self, task: SwarmTask, match: str, signal: str) -> tuple[int, ...]:
-        """Signal the processes inside whose command line has `match`; their ids."""
-        answer = await self._in_task(task, {"act": "signal", "signal": signal, "match": match})
+                number = processes.signal_number(signal)
+                return tuple(processes.send_signal(task.container, task.pid or 0, number, match))
+            except ActError as error:
+                if error.code != "permission-denied":
+                    raise _refusal(error.code, str(error)) from error
+        act = {"act": "signal", "signal": signal, **({"match": match} if match else {})}
+        answer = await self._in_task(task, act)
         return tuple(int(pid) for pid in answer.get("pids") or ())
 
     async def process_state(self, task: SwarmTask) -> str:
         """The state letter of the task's main process; empty: gone."""
+        if self._own(task):
+            return processes.state_of(task.pid or 0)
         try:
             return str((await self._in_task(task, {"act": "process-state"})).get("state") or "")
         except ProcessLookupError:
@@ -105,11 +100,8 @@ class TaskActs:
         container = self._daemon.docker.containers.container(task.container)
         with self._daemon.asking(f"pause the container of task {task.id}"):
             await container.pause()
-            state = (await container.show())["State"]
-        detail = {"container": task.container, "status": state.get("Status")}
-        return Evidence(
-            holds=bool(state.get("Paused")), t=time.monotonic_ns(), means="freezer", detail=detail
-        )
+            paused = bool((await container.show())["State"].get("Paused"))
+        return Evidence(holds=paused, t=time.monotonic_ns(), means="freezer", detail={"witness": "docker"})
 
     async def unpause(self, task: SwarmTask) -> None:
         """Let it go on; a container that is gone or does not stand still is left alone."""
@@ -122,6 +114,8 @@ class TaskActs:
             if error.code not in {"not-found", "refused", "docker-error"}:
                 raise
 
+    # --- links ------------------------------------------------------------------------------------------------
+
     async def impair(
         self, tasks: Sequence[SwarmTask], which: str, link: dict[str, Any] | None, front: Front
     ) -> Evidence:
@@ -130,42 +124,61 @@ class TaskActs:
         Raises:
             PlatformError: `unsupported`: neither can.
         """
-        if self._netem and self._hands is not None:
-            return await self._impair_by_kernel(tasks, link)
-        if link is not None and (front.kind != "breakroom" or _KERNEL_WORDS & link.keys()):
+        if link is None:
+            return await self._heal(tasks, which, front)
+        words = {word: value for word, value in link.items() if value}
+        refused = ""
+        if not any(word in words for word in _INGRESS_ONLY):
+            try:
+                evidence = await self._impair_by_kernel(tasks, words)
+            except PlatformError as error:
+                if error.code != "unsupported":
+                    raise
+                refused = str(error)
+            else:
+                self._link = words if which == "*" else None
+                return evidence
+        if any(word in words for word in _KERNEL_ONLY):
             raise PlatformError(
                 "unsupported",
-                "this kernel has no netem, and breakroom's ingress cannot do it in its place",
-                "`breakroom doctor` says what the kernel has; delay, loss and rate work with the ingress in front",
+                f"{', '.join(words)}: {refused or 'this needs netem'}",
+                "`breakroom doctor` says what works here",
             )
-        front.impair(which, link)
-        return Evidence(
-            holds=True,
-            t=time.monotonic_ns(),
-            means="ingress",
-            detail={"tasks": [task.id for task in tasks], "link": link or {}},
-        )
+        front.impair(which, words)
+        detail = {"direction": "both", **({"kernel": refused} if refused else {})}
+        return Evidence(holds=True, t=time.monotonic_ns(), means="ingress", detail=detail)
+
+    async def impair_anew(self, task: SwarmTask) -> None:
+        """A new task has a network namespace of its own: what is in force for all tasks is put there too."""
+        if self._link is not None:
+            with contextlib.suppress(ProcessLookupError, PlatformError):
+                await self._impair_by_kernel([task], self._link)
+
+    # --- memory -----------------------------------------------------------------------------------------------
 
     async def fill_memory(self, task: SwarmTask, size: int) -> Evidence:
         """Use `size` bytes inside the task's memory limit."""
-        act = {"act": "memory-fill", "mark": self._mark, "bytes": size, "within_s": _LINK_SECONDS}
+        act = {"act": "memory-fill", "mark": self._mark, "bytes": size, "within_s": _LASTS_SECONDS}
         answer = await self._in_task(task, act)
         detail = {key: value for key, value in answer.items() if key not in {"ok", "at"}}
-        return Evidence(holds=True, t=time.monotonic_ns(), means="filler", detail=detail)
+        # Killed for memory is the strongest form of having felt it.
+        holds = bool(answer.get("held")) or bool(answer.get("oom_kills")) or answer.get("after") is None
+        return Evidence(holds=holds, t=self._when(task.node, answer), means="memory-fill", detail=detail)
 
     async def free_memory(self, task: SwarmTask) -> None:
         """Take it away; the task may be gone, and its memory with it."""
-        if self._hands is None or not task.container:
-            return
-        act = {"act": "memory-free", "mark": self._mark, "container": task.container}
-        await self._hands.act(act, node=task.node)
+        if task.container and self._hands.reaches(task.node):
+            act = {"act": "memory-free", "mark": self._mark, "container": task.container}
+            await self._hands.act(act, node=task.node)
+
+    # --- nodes ------------------------------------------------------------------------------------------------
 
     async def cut_node(self, node: str, within: int) -> Evidence:
         """Have a node drop all that comes from and goes to the others; it heals itself after `within` ns.
 
         The proof that it is in effect is what the Swarm sees: the answer of the node itself could no longer come.
         """
-        hands = self._hands_on(node, "cut off")
+        self._need_hands(node, "cut it off")
         act = {
             "act": "partition-set",
             "mark": self._mark,
@@ -173,52 +186,77 @@ class TaskActs:
             "within_s": within / 1e9,
             "after_s": _CUT_AFTER_S,
         }
-        answer = await hands.act(act, node=node)
-        detail = {"node": self._nodes.names.get(node, node), "after_s": _CUT_AFTER_S, **_told(answer)}
-        at = time.monotonic_ns() + int(_CUT_AFTER_S * 1e9)
+        answer = await self._hands.act(act, node=node)
+        detail = {
+            "node": self._nodes.names.get(node, node),
+            "after_s": _CUT_AFTER_S,
+            "within_s": within / 1e9,
+        }
+        at = self._when(node, answer) + int(_CUT_AFTER_S * 1e9)
         return Evidence(holds=True, t=at, means="nft", detail=detail)
 
     async def heal_node(self, node: str) -> None:
         """Connect it again, if it can be reached; else it does so by itself when its time is over."""
-        if self._hands is None or not self._hands.reaches(node):
-            return
-        await self._hands.act({"act": "partition-clear", "mark": self._mark, "scope": "node"}, node=node)
+        if self._hands.reaches(node):
+            act = {"act": "partition-clear", "mark": self._mark, "scope": "node"}
+            await self._hands.act(act, node=node)
 
     # --- within -----------------------------------------------------------------------------------------------
 
-    async def _impair_by_kernel(self, tasks: Sequence[SwarmTask], link: dict[str, Any] | None) -> Evidence:
-        shown: dict[str, Any] = {}
+    async def _impair_by_kernel(self, tasks: Sequence[SwarmTask], words: dict[str, Any]) -> Evidence:
+        cut = bool(words.get("partition")) or words.get("loss", 0) >= 1
+        act: dict[str, Any] = {"act": "link-set", "link": words}
+        if cut:
+            act = {"act": "partition-set", "scope": "container", "within_s": _LASTS_SECONDS}
+        seen: dict[str, Any] = {}
+        at = time.monotonic_ns()
         for task in tasks:
-            if link is None:
-                await self._in_task(task, {"act": "link-clear", "mark": self._mark})
-            else:
-                answer = await self._in_task(task, {"act": "link-set", "mark": self._mark, "link": link})
-                shown[task.id] = answer.get("links")
-        holds = link is None or (bool(shown) and all(shown.values()))
-        return Evidence(holds=holds, t=time.monotonic_ns(), means="netem", detail={"links": shown})
+            answer = await self._in_task(task, {**act, "mark": self._mark})
+            seen[task.id] = answer.get("active") if cut else answer.get("links")
+            at = self._when(task.node, answer)
+        holds = bool(seen) and all(seen.values())
+        direction = "both" if cut else "from the container"
+        return Evidence(
+            holds=holds, t=at, means="nft" if cut else "netem", detail={"direction": direction, "tasks": seen}
+        )
+
+    async def _heal(self, tasks: Sequence[SwarmTask], which: str, front: Front) -> Evidence:
+        self._link = None
+        with contextlib.suppress(PlatformError):
+            front.impair(which, None)
+        for task in tasks:
+            if not self._hands.reaches(task.node):
+                continue
+            for act in ({"act": "link-clear"}, {"act": "partition-clear", "scope": "container"}):
+                try:
+                    await self._in_task(task, {**act, "mark": self._mark})
+                except ProcessLookupError:
+                    break  # its network namespace went with it
+                except PlatformError as error:
+                    # A kernel that cannot do it has nothing of it to clear.
+                    if error.code != "unsupported":
+                        raise
+        return Evidence(holds=True, t=time.monotonic_ns(), means="cleared")
 
     def _own(self, task: SwarmTask) -> bool:
         """Whether the task's process is one of this machine's, which can be signalled without anybody's help."""
         return self._daemon.local and self._nodes.is_here(task.node) and bool(task.pid)
 
     async def _in_task(self, task: SwarmTask, act: dict[str, Any]) -> dict[str, Any]:
-        hands = self._hands_on(task.node, f"reach task {task.id}")
+        self._need_hands(task.node, f"reach task {task.id}")
+        whom = {"container": task.container, "pid": task.pid}
         try:
-            return await hands.act({**act, "container": task.container, "pid": task.pid}, node=task.node)
+            return await self._hands.act({**act, **whom}, node=task.node)
         except PlatformError as error:
-            if error.code in _GONE:
-                raise ProcessLookupError(str(error)) from error
-            raise
+            raise _refusal(error.code, str(error), error.hint) from error
 
-    def _hands_on(self, node: str, doing: str) -> NodeHands:
-        name = self._nodes.names.get(node, node)
-        if self._hands is None or not self._hands.reaches(node):
+    def _need_hands(self, node: str, doing: str) -> None:
+        if not self._hands.reaches(node):
             raise PlatformError(
                 "unsupported",
-                f"cannot {doing}: breakroom has no agent on node {name}",
+                f"cannot {doing}: breakroom has no agent on node {self._nodes.names.get(node, node)}",
                 "`breakroom images` builds the agent's image; it must be on every node that a drill acts on",
             )
-        return self._hands
 
     def _must_be_here(self, task: SwarmTask, doing: str) -> None:
         if self._nodes.is_here(task.node):
@@ -230,6 +268,16 @@ class TaskActs:
             "run breakroom against that node (DOCKER_HOST) if it is a manager, or use a fault that needs no engine",
         )
 
+    def _when(self, node: str, answer: dict[str, Any]) -> int:
+        """When an act was done, by its own account if that is of this machine's clock."""
+        done = (answer.get("at") or {}).get("monotonic_ns")
+        if self._daemon.local and self._nodes.is_here(node) and isinstance(done, int):
+            return min(done, time.monotonic_ns())
+        return time.monotonic_ns()
 
-def _told(answer: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in answer.items() if key in {"means", "within_s", "active"}}
+
+def _refusal(code: str, message: str, hint: str = "") -> Exception:
+    """A refused act as the platform protocol has it."""
+    if code in _GONE:
+        return ProcessLookupError(message)
+    return PlatformError("unsupported" if code == "bad-act" else code, message, hint)

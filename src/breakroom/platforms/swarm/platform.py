@@ -12,6 +12,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from breakroom.engine.shell.ports import PortPool
 from breakroom.journal import registry
@@ -22,6 +23,7 @@ from breakroom.platforms.docker.deployment import Circumstances, DockerDeploymen
 from breakroom.platforms.docker.errors import image_missing
 from breakroom.platforms.docker.front import Front, FrontKind, IngressFront, NativeFront, hosts_of
 from breakroom.platforms.docker.hands import Hands, hands_for
+from breakroom.platforms.docker.images import Images, normal_name
 from breakroom.platforms.docker.ownership import leftovers
 from breakroom.platforms.local_images import known_images
 from breakroom.platforms.swarm.acts import TaskActs
@@ -73,7 +75,8 @@ class SwarmPlatform:
         self._others: dict[str, Hands] = {}
         self._no_hands = ""
         self._mesh = _UNTRIED
-        self._images: dict[str, str] = {}
+        self._images = Images()
+        self._probed: dict[str, Any] = {}
         self._run = ""
         self._ports = PortPool()
 
@@ -155,7 +158,7 @@ class SwarmPlatform:
 
     def image_digest(self, service: ServiceSpec) -> str:
         """The id of the service's image on this daemon; empty if it has none."""
-        return self._images.get(_tagged(service.image), "")
+        return self._images.digest(service.image)
 
     async def deploy(self, contender: Contender, *, trial: str, directory: Path, emit: Emit) -> Deployment:
         """Create the contender's service, or its container on this node.
@@ -185,9 +188,9 @@ class SwarmPlatform:
             self._note_found(emit)
         cluster = await read_cluster(daemon)
         self._nodes = NodeList(daemon, here=cluster.node, run=run.run_id)
-        with daemon.asking("list the nodes and the images"):
+        with daemon.asking("list the nodes"):
             await self._nodes.refresh()
-            await self._list_images(daemon)
+        await self._images.read(daemon)
         await self._find_hands(daemon, run.run_id)
         spec = self._to_try()
         if spec is not None:
@@ -204,25 +207,22 @@ class SwarmPlatform:
         }
         emit(Problem(t=time.monotonic_ns(), severity="note", code="swarm-found", params=params))
 
-    async def _list_images(self, daemon: Daemon) -> None:
-        for image in await daemon.docker.images.list():
-            for tag in image.get("RepoTags") or ():
-                self._images[str(tag)] = str(image["Id"])
-
     async def _find_hands(self, daemon: Daemon, run: str) -> None:
+        """Who acts past Docker's API on this node, and what its kernel can; nobody where that cannot be had."""
         try:
-            self._hands = await hands_for(daemon, run)
+            hands = await hands_for(daemon, run)
+            self._probed = await hands.act({"act": "probe"})
         except PlatformError as error:
-            if error.code != "image-missing":
-                raise
-            self._no_hands = str(error)
+            self._no_hands = " ".join(part for part in (str(error), error.hint) if part)
+        else:
+            self._hands = hands
 
     def _to_try(self) -> ServiceSpec | None:
         """A service to try the mesh with: one of the run's, else a sample app that is there."""
         for spec in self._services:
             if spec.image and spec.ports and self.image_digest(spec):
                 return spec
-        sample = next((name for name in known_images() if name in self._images), "")
+        sample = next((name for name in known_images() if self._images.digest(name)), "")
         return ServiceSpec(name="probe", image=sample, ports=(Port(target=3000),)) if sample else None
 
     def _around(self, trial: str, directory: Path, emit: Emit) -> Circumstances:
@@ -242,10 +242,9 @@ class SwarmPlatform:
     ) -> SwarmDeployment:
         daemon, nodes = self._known, self._node_list
         if spec.image and not self.image_digest(spec):
-            with daemon.asking("list the images"):
-                await self._list_images(daemon)
+            await self._images.read(daemon)
             if not self.image_digest(spec):
-                raise image_missing(spec.image, course=_tagged(spec.image) in known_images())
+                raise image_missing(spec.image, course=normal_name(spec.image) in known_images())
         logs = directory / "logs" / trial.replace("/", "-")
         await asyncio.to_thread(logs.mkdir, parents=True, exist_ok=True)
         deployment = SwarmDeployment(
@@ -327,7 +326,3 @@ class SwarmPlatform:
         if self._nodes is None:
             raise PlatformError("not-open", "the platform was not opened")
         return self._nodes
-
-
-def _tagged(image: str) -> str:
-    return image if ":" in image.rpartition("/")[2] or not image else f"{image}:latest"

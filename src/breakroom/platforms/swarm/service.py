@@ -93,6 +93,8 @@ class SwarmDeployment:
         """Pass a record on, and keep in mind who is in rotation."""
         if isinstance(record, RotationChanged):
             (self._inside.add if record.in_rotation else self._inside.discard)(record.task)
+            if record.reason == "cut" and self._watcher is not None:
+                self._watcher.was_cut(record.task)
         self._emit_to(record)
 
     async def open(self, make_front: Callable[[int], Front], publish: PublishMode) -> None:
@@ -124,7 +126,7 @@ class SwarmDeployment:
             nodes=self._nodes,
             front=self._front,
             emit=self.emit,
-            on_started=self._keeper.began,
+            on_started=self._began,
             on_ended=self._keeper.ended,
         )
         self._watcher.start()
@@ -228,7 +230,7 @@ class SwarmDeployment:
 
     async def signal_inside(self, task: str, match: str, signal: str) -> tuple[int, ...]:
         """Signal the processes inside the task whose command line contains `match`."""
-        return await self._acts.signal_inside(await self._running(task), match, signal)
+        return await self._acts.signal(await self._running(task), signal, match)
 
     async def process_state(self, task: str) -> str:
         """The state letter of the task's main process; empty: gone."""
@@ -287,7 +289,7 @@ class SwarmDeployment:
             if front is not None:
                 await front.cost()
             if watcher is not None:
-                self._leave_all(watcher)
+                watcher.withdraw()
             if self._id:
                 left += await self._removed()
         finally:
@@ -300,9 +302,9 @@ class SwarmDeployment:
 
     # --- within -----------------------------------------------------------------------------------------------
 
-    def _leave_all(self, watcher: SwarmWatcher) -> None:
-        for task in watcher.book.tasks.values():
-            self._fronted.leave(task.id, "drain")
+    async def _began(self, task: SwarmTask) -> None:
+        self._keeper.began(task)
+        await self._acts.impair_anew(task)
 
     async def _removed(self) -> list[str]:
         """Delete the service and wait until its containers are gone; what is left, in words."""

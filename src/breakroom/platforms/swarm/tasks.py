@@ -68,6 +68,7 @@ class TaskBook:
 
     def __init__(self, *, trial: str, service: str, tell_time: TellTime) -> None:
         self.tasks: dict[str, SwarmTask] = {}
+        self.withdrawn = False
         self._trial = trial
         self._service = service
         self._tell = tell_time
@@ -105,7 +106,19 @@ class TaskBook:
         if task is None or not task.alive:
             return []
         task.died, task.exit_code = True, exit_code
+        if self.withdrawn:
+            task.state, task.message = "shutdown", "shutdown"
         return [self._record(task, t, names)]
+
+    def withdraw(self, t: int, names: Mapping[str, str]) -> list[TaskChanged]:
+        """The service is removed, and Swarm will not tell of its tasks any more: they are wanted no longer."""
+        self.withdrawn = True
+        found = []
+        for task in self.tasks.values():
+            if task.alive and task.desired in WANTED:
+                task.desired = "remove"
+                found.append(self._record(task, t, names))
+        return found
 
     def _observe(self, row: Mapping[str, Any], names: Mapping[str, str]) -> list[TaskChanged]:
         known = self.tasks.get(str(row["ID"]))
@@ -137,6 +150,8 @@ class TaskBook:
     ) -> list[TaskChanged]:
         task.node = str(row.get("NodeID") or task.node)
         desired = str(row["DesiredState"])
+        if self.withdrawn and desired in WANTED:
+            desired = task.desired
         changed = self._tell("", parse_time(str(row["UpdatedAt"])))
         wish = [] if desired == task.desired else [(changed, desired)]
         status = row["Status"]

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from aiodocker.exceptions import DockerError
@@ -24,6 +24,7 @@ from breakroom.platforms.docker.connect import Daemon
 from breakroom.platforms.docker.errors import CONNECTION_LOST
 from breakroom.platforms.docker.front import Front
 from breakroom.platforms.swarm.containers import ContainerEvents, ContainerNews
+from breakroom.platforms.swarm.deaths import DeathTimes
 from breakroom.platforms.swarm.nodes import NodeList
 from breakroom.platforms.swarm.tasks import TERMINAL, WANTED, SwarmTask, TaskBook
 
@@ -35,6 +36,7 @@ _RESTLESS_NS = 2_000_000_000
 _NODES_NS = 1_000_000_000
 _PATIENCE_NS = 3_000_000_000
 """How long a daemon may fail to answer before it is said to be dead: one that is restarted is back sooner."""
+_NOT_FOUND = 404
 _UPDATING = frozenset({"updating", "rollback_started"})
 
 
@@ -52,8 +54,8 @@ class SwarmWatcher:
         nodes: NodeList,
         front: Front,
         emit: Emit,
-        on_started: Callable[[SwarmTask], None] = lambda _task: None,
-        on_ended: Callable[[SwarmTask], None] = lambda _task: None,
+        on_started: Callable[[SwarmTask], Awaitable[None]],
+        on_ended: Callable[[SwarmTask], None],
     ) -> None:
         self.nodes = nodes
         self.book = TaskBook(trial=trial, service=service, tell_time=self._tell)
@@ -66,6 +68,10 @@ class SwarmWatcher:
         self._front = front
         self._emit = emit
         self._on_started, self._on_ended = on_started, on_ended
+        self._withdrawn = False
+        self._out: set[str] = set()
+        """Tasks that were in rotation and left it: Swarm never puts one back."""
+        self._deaths = DeathTimes()
         self._ended: set[str] = set()
         self._started: set[str] = set()
         self._wake = asyncio.Event()
@@ -91,6 +97,7 @@ class SwarmWatcher:
         running, self._running = self._running, []
         for task in running:
             task.cancel()
+        self._deaths.close()
         for done in await asyncio.gather(*running, return_exceptions=True):
             if isinstance(done, Exception):
                 raise done
@@ -99,6 +106,17 @@ class SwarmWatcher:
         """Something is about to change: look at once, and often for a while."""
         self._changed = time.monotonic_ns()
         self._wake.set()
+
+    def was_cut(self, task: str) -> None:
+        """The ingress has seen the task's process end, before Docker told of it."""
+        self._out.add(task)
+        self.nudge()
+
+    def withdraw(self) -> None:
+        """The service is about to be removed: Swarm forgets its tasks at once, so their end is told here."""
+        self._withdrawn = True
+        self._write(self.book.withdraw(time.monotonic_ns(), self.nodes.names))
+        self._rotate()
 
     async def look(self) -> None:
         """Ask for the tasks and the update's state now.
@@ -112,11 +130,17 @@ class SwarmWatcher:
                 if time.monotonic_ns() - self._nodes_at > _NODES_NS:
                     await self.nodes.refresh()
                     self._nodes_at = time.monotonic_ns()
-                rows = await self._daemon.docker._query_json("tasks", params={"filters": filters})  # noqa: SLF001  # its own list() cleans the filter on every call
-                update = await self._update_status()
+                try:
+                    rows = await self._daemon.docker._query_json("tasks", params={"filters": filters})  # noqa: SLF001  # its own list() cleans the filter on every call
+                    update = await self._update_status()
+                except DockerError as error:
+                    if not self._withdrawn or error.status != _NOT_FOUND:
+                        raise
+                    return
             self._write(self.book.observe(rows, self.nodes.names))
             self._note_update(update)
             self._rotate()
+            await self._tell_of_starts()
 
     # --- looking ----------------------------------------------------------------------------------------------
 
@@ -150,7 +174,7 @@ class SwarmWatcher:
         if error.code in CONNECTION_LOST:
             if time.monotonic_ns() - self._answered < _PATIENCE_NS:
                 return False
-            self._problem("error", "daemon-died", error)
+            self._problem("error", "engine-died", error)
             return True
         if self._troubled != error.code:
             self._troubled = error.code
@@ -158,12 +182,7 @@ class SwarmWatcher:
         return False
 
     async def _update_status(self) -> Mapping[str, Any]:
-        try:
-            service = await self._daemon.docker.services.inspect(self._id)
-        except DockerError as error:
-            if error.status == 404:
-                return {}
-            raise
+        service = await self._daemon.docker.services.inspect(self._id)
         status: Mapping[str, Any] = service.get("UpdateStatus") or {}
         return status
 
@@ -193,14 +212,19 @@ class SwarmWatcher:
         match news.what:
             case "start":
                 self._write(self.book.started(task.id, news.pid, news.t, self.nodes.names))
+                if self._daemon.local:
+                    self._deaths.watch(task.id, news.pid)
             case "oom":
                 task.oom = True
             case "die":
-                self._write(self.book.ended(task.id, news.exit_code, news.t, self.nodes.names))
+                # The kernel told of the process's end some hundredths of a second before Docker did.
+                at = self._deaths.of(task.id, news.t)
+                self._write(self.book.ended(task.id, news.exit_code, at, self.nodes.names))
             case "health":
                 task.healthy = news.healthy
                 self._write(news.probes)
         self._rotate(news.t)
+        await self._tell_of_starts()
         self.nudge()
 
     # --- what follows -----------------------------------------------------------------------------------------
@@ -208,16 +232,17 @@ class SwarmWatcher:
     def _rotate(self, t: int | None = None) -> None:
         """Tell the front who is in rotation, as IPVS would have it."""
         for task in self.book.tasks.values():
+            asked = task.desired not in WANTED or task.healthy is False
             ended = task.died or task.state in TERMINAL
-            if ended:
-                # What was asked to stop has left before; the front knows, and says nothing twice.
-                asked = task.state == "shutdown" or task.desired not in WANTED
-                self._front.leave(task.id, "drain" if asked and not task.died else "cut", t=t)
-            elif task.desired not in WANTED or task.healthy is False:
-                self._front.leave(task.id, "drain", t=t)
-            elif task.state == "running" and task.ports.get(self._target, 0) >= 0:
+            if (asked or ended) and task.id not in self._out:
+                self._out.add(task.id)
+                crashed = ended and (task.desired in WANTED or task.state in {"failed", "complete"})
+                self._front.leave(task.id, "cut" if crashed else "drain", t=t)
+            if task.state == "running" and task.id not in self._out:
                 self._enter(task, t)
-            self._tell_of(task, ended=ended)
+            if ended and task.id not in self._ended:
+                self._ended.add(task.id)
+                self._on_ended(task)
 
     def _enter(self, task: SwarmTask, t: int | None) -> None:
         port = task.ports.get(self._target, 0)
@@ -232,14 +257,12 @@ class SwarmWatcher:
             t=t,
         )
 
-    def _tell_of(self, task: SwarmTask, *, ended: bool) -> None:
-        """Say once that a task's container runs on this node, and once that the task is over."""
-        if task.container and not ended and task.id not in self._started and self.nodes.is_here(task.node):
-            self._started.add(task.id)
-            self._on_started(task)
-        if ended and task.id not in self._ended:
-            self._ended.add(task.id)
-            self._on_ended(task)
+    async def _tell_of_starts(self) -> None:
+        """Say once of each task on this node that its container runs."""
+        for task in tuple(self.book.tasks.values()):
+            if task.pid and task.alive and task.id not in self._started and self.nodes.is_here(task.node):
+                self._started.add(task.id)
+                await self._on_started(task)
 
     def _write(self, records: Sequence[Record]) -> None:
         if not records:
