@@ -23,6 +23,16 @@ def main(words: list[str]) -> int:
             return _act(linger=True)
         case ["stay", mark, task]:
             return _stay(mark, json.loads(task))
+        case ["serve"]:
+            from breakroom.agent.resident import serve
+
+            serve()
+            return 0
+        case ["relay"]:
+            from breakroom.agent.relay import relay
+
+            relay()
+            return 0
     print(__doc__, file=sys.stderr)
     return 2
 

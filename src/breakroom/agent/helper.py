@@ -11,7 +11,7 @@ from typing import Any
 __all__ = ["LASTING", "NODE_CGROUPS", "SECRET", "helper_config", "needs_of"]
 
 LASTING = frozenset({"memory-fill", "partition-set"})
-"""Acts that leave a process running. Their helper stays as long as that does: a container ends with its first process."""
+"""Acts that leave a process running. Their helper stays as long: a container ends with its first process."""
 NODE_CGROUPS = "/breakroom/cgroup"
 """Where the node's cgroup file systems are in a helper: in its own place a container sees but its own groups."""
 SECRET = "breakroom-agent-key"  # noqa: S105  # a file's name, not the key
