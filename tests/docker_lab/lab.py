@@ -24,6 +24,8 @@ STATE = Path("/run/breakroom-lab")
 _READY_SECONDS = 60.0
 _END_SECONDS = 20.0
 _NETNS = Path("/run/netns")
+_SOCKETS = STATE / "sockets"
+"""Each host's socket under its host's name, so that one Swarm service can mount it on every node."""
 
 
 class LabError(RuntimeError):
@@ -69,7 +71,8 @@ class Host:
         """The words of a command that runs in this host's network, with this host's daemon as its Docker."""
         return [
             "nsenter", f"--net={_NETNS / self.namespace}", "--",
-            "env", f"DOCKER_HOST={self.docker_host}", *words,
+            "env", f"DOCKER_HOST={self.docker_host}",
+            f"BREAKROOM_NODE_SOCKET={_SOCKETS}/{{{{.Node.Hostname}}}}", *words,
         ]  # fmt: skip
 
     def docker(self, *words: str, check: bool = True) -> str:
@@ -91,6 +94,10 @@ class Host:
             LabError: it does not come up; the text has the end of its log.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
+        _SOCKETS.mkdir(exist_ok=True)
+        by_name = _SOCKETS / self.namespace
+        by_name.unlink(missing_ok=True)
+        by_name.symlink_to(self.directory / "docker.sock")
         log = self.directory / "dockerd.log"
         command = [
             "nsenter", f"--net={_NETNS / self.namespace}", "--",
@@ -189,6 +196,8 @@ class Lab:
         known = sorted(int(path.name) for path in directory.iterdir()) if directory.is_dir() else []
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda number: Host(self.name, number).end(), known))
+        for path in _SOCKETS.glob(f"{self.name}-*"):
+            path.unlink(missing_ok=True)
         for path in sorted(_NETNS.glob(f"{self.name}-*")):
             _end_processes_in(path)
             _run(["ip", "netns", "delete", path.name], check=False)
