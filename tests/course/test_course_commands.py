@@ -1,7 +1,7 @@
 """The course's commands, all of them, run in its order on breakroom's images; each outcome is checked.
 
-Only in the virtual machine (`scripts/test-vm`): they start a Swarm on the machine's own Docker, need IPVS and netem, and
-spoil its network interface. The log is `course.log` in the directory that BREAKROOM_VM_OUT names.
+Only in the virtual machine (`scripts/test-vm`): they start a Swarm on the machine's own Docker, need IPVS and netem,
+and spoil its network interface. The log is `course.log` in the directory that BREAKROOM_VM_OUT names.
 """
 
 from __future__ import annotations
