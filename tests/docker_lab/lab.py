@@ -129,9 +129,11 @@ class Host:
         try:
             pid = int((self.directory / "dockerd.pid").read_text())
             os.kill(pid, 0)
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except (OSError, ValueError):
             return None
-        return pid
+        # Ended, and not waited for by us who started it: nothing would ever take the zombie away.
+        return None if state == "Z" else pid
 
     def stop_daemon(self, number: int = signal.SIGTERM) -> None:
         """Send dockerd a signal and wait until it is gone; SIGKILL leaves its containers running, as a crash does."""
@@ -184,8 +186,13 @@ class Lab:
             _run(["ip", "-n", switch, "link", "set", "br0", "up"])
             for host in self.hosts:
                 _plug_in(host, switch)
-            with ThreadPoolExecutor() as pool:
-                list(pool.map(lambda host: host.start_daemon(tied=tied), self.hosts))
+            if tied:
+                # On this thread: the kernel ends a tied daemon with the *thread* that started it, and a pool's end at once.
+                for host in self.hosts:
+                    host.start_daemon(tied=True)
+            else:
+                with ThreadPoolExecutor() as pool:
+                    list(pool.map(lambda host: host.start_daemon(), self.hosts))
         except BaseException:
             self.down()
             raise
