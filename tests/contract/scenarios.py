@@ -1,0 +1,13 @@
+"""Every scenario of the contract: importing this fills `rows.SCENARIOS`."""
+
+from __future__ import annotations
+
+from contract import (
+    plays_health,
+    plays_restart,
+    plays_rotation,
+    plays_start,
+    plays_update,
+)
+
+__all__ = ["plays_health", "plays_restart", "plays_rotation", "plays_start", "plays_update"]

@@ -1,0 +1,52 @@
+"""The stages that scenarios are played on: breakroom's platforms, and a Swarm read straight from its API.
+
+Used by the player (which opens one) and by the tests (which ask whether there can be one).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import cast
+
+from contract.scene import Deployer
+from docker_lab.lab import missing
+
+__all__ = ["PLATFORMS", "open_stage", "why_not"]
+
+PLATFORMS = ("local", "swarm", "swarm-api", "docker")
+"""`swarm-api` is the contract's second witness, see `raw_swarm`."""
+
+
+def why_not(stage: str) -> str:
+    """Why the stage cannot be had here; empty if it can."""
+    if stage == "local":
+        return ""
+    if shutil.which("mmdebstrap") is None:
+        return "not installed: mmdebstrap, which makes the base image"
+    module = {"swarm": "breakroom.platforms.swarm.platform", "docker": "breakroom.platforms.docker.platform"}
+    if stage in module and find_spec(module[stage]) is None:
+        return f"not written yet: {module[stage]}"
+    return missing()
+
+
+@asynccontextmanager
+async def open_stage(stage: str, directory: Path) -> AsyncIterator[Deployer]:
+    """The platform, opened for a run of its own; closed after it, when nothing may be left."""
+    if stage == "local":
+        from breakroom.platforms.local import LocalPlatform
+
+        yield LocalPlatform()
+    elif stage == "swarm-api":
+        from contract.raw_swarm import RawSwarm
+
+        raw = RawSwarm()
+        try:
+            yield cast("Deployer", raw)  # it offers what services need, and nothing more
+        finally:
+            await raw.close()
+    else:
+        raise SystemExit(f"no stage {stage!r} (for {directory})")

@@ -1,0 +1,27 @@
+"""The contract: every row, on every platform that it is for. What is played is in the `plays_*` modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contract import scenarios
+from contract.rows import ROWS
+from contract.stages import PLATFORMS
+
+assert scenarios.__all__
+CASES = [
+    pytest.param(name, platform, id=f"{platform}-{name}")
+    for platform in PLATFORMS
+    for name, (scenario, _) in ROWS.items()
+    if platform in scenario.platforms
+]
+
+
+@pytest.mark.timeout(600)  # the first row of a platform waits for all of its scenarios
+@pytest.mark.parametrize(("row_name", "platform"), CASES)
+def test_contract_row_holds(row_name: str, platform: str, outcome: dict[str, Any]) -> None:
+    if outcome["outcome"] == "skipped":
+        pytest.skip(outcome["why"])
+    assert outcome["outcome"] == "ok", f"{ROWS[row_name][1].sentence}: {outcome['why']}"
