@@ -187,7 +187,7 @@ class Lab:
             for host in self.hosts:
                 _plug_in(host, switch)
             if tied:
-                # On this thread: the kernel ends a tied daemon with the *thread* that started it, and a pool's end at once.
+                # On this thread: the kernel ends a tied daemon with the *thread* that started it, a pool's at once.
                 for host in self.hosts:
                     host.start_daemon(tied=True)
             else:
