@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from breakroom.agent import container as processes
 from breakroom.agent.errors import ActError
@@ -18,10 +18,11 @@ from breakroom.platforms.base import Evidence, PlatformError
 from breakroom.platforms.docker.connect import Daemon
 from breakroom.platforms.docker.front import Front
 from breakroom.platforms.docker.names import mark
+from breakroom.platforms.swarm.hands import SwarmHands
 from breakroom.platforms.swarm.nodes import NodeList
 from breakroom.platforms.swarm.tasks import SwarmTask
 
-__all__ = ["NodeHands", "TaskActs"]
+__all__ = ["TaskActs"]
 
 _CUT_AFTER_S = 0.5
 """A node that is told to cut itself off waits so long, so that its answer still leaves it."""
@@ -32,26 +33,10 @@ _INGRESS_ONLY = ("reset",)
 _GONE = frozenset({"gone", "not-in-container"})
 
 
-class NodeHands(Protocol):
-    """Acts on a node; `node` is its Swarm id. `platforms.docker.hands` has them."""
-
-    async def act(self, act: dict[str, Any], *, node: str = "") -> dict[str, Any]:
-        """Do it and give the answer.
-
-        Raises:
-            PlatformError: it cannot be done; its code is the act's own.
-        """
-        ...
-
-    def reaches(self, node: str) -> bool:
-        """Whether there are hands on that node."""
-        ...
-
-
 class TaskActs:
     """The acts of one deployment."""
 
-    def __init__(self, daemon: Daemon, nodes: NodeList, *, run: str, hands: NodeHands) -> None:
+    def __init__(self, daemon: Daemon, nodes: NodeList, *, run: str, hands: SwarmHands) -> None:
         self._daemon = daemon
         self._nodes = nodes
         self._mark = mark(run)

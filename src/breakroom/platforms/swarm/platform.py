@@ -12,18 +12,17 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from breakroom.engine.shell.ports import PortPool
 from breakroom.journal import registry
 from breakroom.journal.records import Problem
 from breakroom.platforms.base import Capabilities, Deployment, Emit, Endpoint, PlatformError, RunInfo
 from breakroom.platforms.docker.connect import Daemon, connect
+from breakroom.platforms.docker.creation import is_course_image
 from breakroom.platforms.docker.deployment import Circumstances, DockerDeployment
 from breakroom.platforms.docker.errors import image_missing
 from breakroom.platforms.docker.front import Front, FrontKind, IngressFront, NativeFront, hosts_of
-from breakroom.platforms.docker.hands import Hands, hands_for
-from breakroom.platforms.docker.images import Images, normal_name
+from breakroom.platforms.docker.images import Images
 from breakroom.platforms.docker.ownership import leftovers
 from breakroom.platforms.local_images import known_images
 from breakroom.platforms.swarm.acts import TaskActs
@@ -38,6 +37,8 @@ from breakroom.spec.service import Port, ServiceSpec
 
 __all__ = ["SwarmPlatform"]
 
+_ONE_NODE = "the Swarm has one node, which is the one that breakroom talks to"
+_PACKETS = "this kernel has no netem, and breakroom's ingress sees a byte stream and no packets"
 _UNTRIED = MeshFinding(works=False, reason="not tried: none of the run's images is on the daemon")
 
 
@@ -71,28 +72,31 @@ class SwarmPlatform:
         self._verdict: Verdict | None = None
         self._cluster: Cluster | None = None
         self._nodes: NodeList | None = None
-        self._hands: Hands | None = None
-        self._others: dict[str, Hands] = {}
-        self._no_hands = ""
+        self._hands: SwarmHands | None = None
         self._mesh = _UNTRIED
         self._images = Images()
-        self._probed: dict[str, Any] = {}
         self._run = ""
         self._ports = PortPool()
 
     # --- the run ----------------------------------------------------------------------------------------------
 
     async def preflight(self) -> None:
-        """Find the daemon, look at its Swarm, and ask for what needs consent. Changes nothing.
+        """Find the daemon, look at its Swarm and its images, and ask for what needs consent. Changes nothing.
 
         Raises:
-            PlatformError: `consent-needed`, `swarm-in-use`, `not-a-manager`, `swarm-not-ready`, or no daemon.
+            PlatformError: `image-missing`, `consent-needed`, `swarm-in-use`, `not-a-manager`, `swarm-not-ready`, or
+                there is no daemon.
         """
         if self._daemon is None:
             self._daemon = await connect(self._environment)
         try:
             self._cluster = await read_cluster(self._daemon)
             self._verdict = judge(self._cluster)
+            await self._images.read(self._daemon)
+            for service in self._services:
+                if service.image and not self.image_digest(service):
+                    raise image_missing(service.image, course=is_course_image(service.image))
+            # Last, so that nobody is asked in vain.
             self._agree(self._verdict)
         except BaseException:
             await self._disconnect()
@@ -132,28 +136,38 @@ class SwarmPlatform:
         return tuple(dict.fromkeys(left))
 
     async def capabilities(self) -> Capabilities:
-        """What works here, as it was found out."""
-        daemon, mesh = self._known, self._mesh
-        info = daemon.info
-        hands = self._hands
-        swap = "container-update" if info.get("SwapLimit") else "not-limited"
+        """What works here, as it was found out; before `open`, only what contenders there may be."""
+        daemon, hands = self._known, self._hands
+        both = frozenset({"container", "service"})
+        if hands is None:
+            return Capabilities(runs_as=both, how={})
+        info, mesh, netem, nft = daemon.info, self._mesh, hands.works("netem"), hands.works("nft")
+        ours = self._front_kind == "breakroom"
+        by_ingress = "ingress" if ours else "none"
         return Capabilities(
-            runs_as=frozenset({"container", "service"}),
+            runs_as=both,
             how={
                 "engine": f"Docker {daemon.version.get('Version', '?')}, API {daemon.version.get('ApiVersion', '?')}",
+                "daemon": "this machine" if daemon.local else "another machine",
                 "nodes": str(len(self._node_list.rows)),
-                "published_port": "ipvs-mesh" if mesh.works else "host-mode-behind-breakroom-ingress",
+                "published_port": "host-mode-behind-breakroom-ingress" if ours else "ipvs-mesh",
                 "routing_mesh": mesh.reason,
-                "ingress": "ipvs" if mesh.works else "breakroom",
-                "rotation": "task-state" if mesh.works else "ingress",
+                "ingress": "breakroom" if ours else "ipvs",
+                "rotation": "ingress" if ours else "from the tasks' states",
                 "task_states": "polled",
                 "exit_notice": "docker-events",
+                "times": "docker" if daemon.local else "receipt",
+                "stats": "cgroup" if daemon.local else "docker-stats",
                 "memory_limit": f"cgroup-v{info.get('CgroupVersion') or '1'}",
-                "swap_limit": swap,
-                "hands": hands.means if hands is not None else self._no_hands or "none",
-                "link_impairment": "none" if mesh.works else "ingress",
+                "swap_limit": "set on this node's containers"
+                if info.get("SwapLimit")
+                else "swap not limited",
+                "hands": hands.means,
+                "link_impairment": "netem" if netem else by_ingress,
+                "partition": "nft" if nft else by_ingress,
+                "pause": "freezer",
             },
-            cannot=self._cannot(),
+            cannot=self._cannot(hands),
         )
 
     def image_digest(self, service: ServiceSpec) -> str:
@@ -191,7 +205,7 @@ class SwarmPlatform:
         with daemon.asking("list the nodes"):
             await self._nodes.refresh()
         await self._images.read(daemon)
-        await self._find_hands(daemon, run.run_id)
+        self._hands = await SwarmHands.find(daemon, self._nodes, run.run_id)
         spec = self._to_try()
         if spec is not None:
             self._mesh = await try_mesh(daemon, self._nodes, spec, run=run.run_id)
@@ -206,16 +220,6 @@ class SwarmPlatform:
             "leftovers": len(cluster.leftovers),
         }
         emit(Problem(t=time.monotonic_ns(), severity="note", code="swarm-found", params=params))
-
-    async def _find_hands(self, daemon: Daemon, run: str) -> None:
-        """Who acts past Docker's API on this node, and what its kernel can; nobody where that cannot be had."""
-        try:
-            hands = await hands_for(daemon, run)
-            self._probed = await hands.act({"act": "probe"})
-        except PlatformError as error:
-            self._no_hands = " ".join(part for part in (str(error), error.hint) if part)
-        else:
-            self._hands = hands
 
     def _to_try(self) -> ServiceSpec | None:
         """A service to try the mesh with: one of the run's, else a sample app that is there."""
@@ -234,7 +238,7 @@ class SwarmPlatform:
             trial=trial,
             directory=directory,
             emit=emit,
-            hands=self._hands,
+            hands=self._hands.here if self._hands is not None else None,
         )
 
     async def _deploy_service(
@@ -244,7 +248,7 @@ class SwarmPlatform:
         if spec.image and not self.image_digest(spec):
             await self._images.read(daemon)
             if not self.image_digest(spec):
-                raise image_missing(spec.image, course=normal_name(spec.image) in known_images())
+                raise image_missing(spec.image, course=is_course_image(spec.image))
         logs = directory / "logs" / trial.replace("/", "-")
         await asyncio.to_thread(logs.mkdir, parents=True, exist_ok=True)
         deployment = SwarmDeployment(
@@ -255,7 +259,7 @@ class SwarmPlatform:
             directory=directory,
             logs=logs,
             nodes=nodes,
-            acts=TaskActs(daemon, nodes, run=self._run, hands=SwarmHands(nodes, self._hands, self._others)),
+            acts=TaskActs(daemon, nodes, run=self._run, hands=self._hands or SwarmHands(nodes)),
             emit=emit,
         )
         front: Front | None = None
@@ -286,9 +290,8 @@ class SwarmPlatform:
 
     async def _given_back(self, daemon: Daemon) -> list[str]:
         left: list[str] = []
-        for hands in (self._hands, *self._others.values()):
-            if hands is not None:
-                left += await hands.close()
+        if self._hands is not None:
+            left += await self._hands.close()
         if self._nodes is not None:
             with daemon.asking("restore the nodes' availability"):
                 await self._nodes.refresh()
@@ -300,15 +303,25 @@ class SwarmPlatform:
 
     async def _disconnect(self) -> None:
         daemon, self._daemon = self._daemon, None
+        self._ports.close()
         if daemon is not None:
             await daemon.close()
 
-    def _cannot(self) -> dict[str, str]:
+    def _cannot(self, hands: SwarmHands) -> dict[str, str]:
         cannot: dict[str, str] = {}
         if len(self._node_list.rows) == 1:
-            cannot["node_loss"] = "the Swarm has one node, which is the one that breakroom talks to"
-        elif not self._others:
-            cannot["node_loss"] = "breakroom has no agent on the Swarm's other nodes"
+            cannot |= {"node_loss": _ONE_NODE, "partition.node": _ONE_NODE}
+        elif not hands.remote:
+            reason = f"breakroom has no agent on the Swarm's other nodes: {hands.why_not_there}"
+            cannot |= {"node_loss": reason, "partition.node": reason}
+        if hands.why_not_here:
+            cannot["memory"] = hands.why_not_here
+        if not hands.works("netem"):
+            cannot |= {"network.corrupt": _PACKETS, "network.duplicate": _PACKETS}
+            if self._front_kind == "native":
+                cannot["network"] = "this kernel has no netem, and the routing mesh cannot spoil a link"
+                if not hands.works("nft"):
+                    cannot["partition.tasks"] = cannot["network"]
         return cannot
 
     @property
