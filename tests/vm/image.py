@@ -56,7 +56,7 @@ _PYTHON = "3.11"
 """Debian 12's. Compiled packages of another version do not work there."""
 _LEFT_OUT = (
     "playwright*", "mypy*", "*__mypyc*", "ruff*", "pip*", "setuptools*", "grimp*", "importlinter*", "import_linter*",
-    "coverage*", "a1_coverage.pth", "_breakroom.pth", "_virtualenv.*", "babel/locale-data",
+    "coverage*", "a1_coverage.pth", "_breakroom.pth", "_virtualenv.*",
 )  # fmt: skip
 
 
@@ -177,7 +177,11 @@ def _make_packages(disk: Path) -> None:
     """An environment as `scripts/make_environment.py` makes it, for a checkout at /breakroom."""
     venv = disk.parent / "venv"
     site = venv / "lib" / f"python{_PYTHON}" / "site-packages"
-    shutil.copytree(sysconfig.get_path("purelib"), site, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+    installed = sysconfig.get_path("purelib")
+    top_level = shutil.ignore_patterns(*_LEFT_OUT)  # what packages have inside may bear the same names
+    shutil.copytree(
+        installed, site, ignore=lambda at, names: top_level(at, names) if at == installed else set()
+    )
     (site / "_breakroom.pth").write_text("/breakroom/src\n")
     (venv / "pyvenv.cfg").write_text(
         f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {_PYTHON}\n"

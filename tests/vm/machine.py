@@ -1,7 +1,7 @@
 """Boots the virtual machine, hands in the work tree, runs one command in it and brings back its output and exit code.
 
-Used by `python -m vm`, that is `scripts/test-vm`. The processor is emulated (no KVM is needed), there is no network, and
-the disks are not written to. qemu ends with the process that called this, however that ends. Touches scratch directories.
+Used by `python -m vm`, that is `scripts/test-vm`. The processor is emulated (no KVM is needed), there is no network,
+and the disks are not written to. qemu ends with the process that called this, however that ends.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from breakroom.cli.language import choose_translator
 from breakroom.i18n import Translator
 from breakroom.images.build import Built, Told, build, ensure_base, image_now
 from breakroom.images.contexts import ContextError, write_contexts
-from breakroom.images.recipes import Recipe, app_recipes
+from breakroom.images.recipes import Recipe, agent_recipe, app_recipes
 from breakroom.platforms.base import USAGE_CODES, PlatformError
 from breakroom.platforms.docker.connect import opened
 
@@ -44,7 +44,7 @@ def images_command(arguments: ImagesArguments) -> int:
     tr = choose_translator(arguments.lang)
     recipes = _chosen(_all_recipes(), arguments.only)
     if arguments.context is not None:
-        return _write(recipes, arguments.context, tr, json=arguments.json)
+        return _write([one for one in recipes if not one.labels], arguments.context, tr, json=arguments.json)
     try:
         built = asyncio.run(_list(recipes) if arguments.list else _build(recipes, arguments.base, tr))
     except PlatformError as error:
@@ -61,7 +61,11 @@ _OWN_USAGE = frozenset({"build-failed", "docker-host", "docker-config"})
 
 
 def _all_recipes() -> tuple[Recipe, ...]:
-    return app_recipes()
+    try:
+        return (*app_recipes(), agent_recipe())
+    except PlatformError as error:  # a part is for Linux only; the sample services do without
+        print(f"{error}\n  {error.hint}", file=sys.stderr)
+        return app_recipes()
 
 
 def _chosen(known: Sequence[Recipe], only: Sequence[str]) -> list[Recipe]:
@@ -111,7 +115,7 @@ async def _build(recipes: Sequence[Recipe], base: str, tr: Translator) -> list[B
 
                 return told
 
-            for image in sorted({base or recipe.base for recipe in recipes if recipe.base}):
+            for image in sorted({base or recipe.base for recipe in recipes}):
                 await ensure_base(daemon, image, told_about(image))
             for recipe in recipes:
                 one = await build(daemon, recipe, base=base or recipe.base, told=told_about(recipe.name))

@@ -43,7 +43,16 @@ def run(
         ),
     ] = None,
     *,
-    platform: Annotated[str, typer.Option(metavar="local", help="Where to deploy.")] = "local",
+    platform: Annotated[
+        str, typer.Option(metavar="local|docker|swarm", help="Where to deploy; docker runs containers only.")
+    ] = "local",
+    init_swarm: Annotated[
+        bool,
+        typer.Option("--init-swarm", help="Make a Swarm of this machine if it is in none; left at the end."),
+    ] = False,
+    use_swarm: Annotated[
+        bool, typer.Option("--use-swarm", help="Deploy in a Swarm although it runs services of others.")
+    ] = False,
     pace: Annotated[
         str, typer.Option(metavar="quick|course", help="quick: minutes; course: the course's waits.")
     ] = "quick",
@@ -71,6 +80,8 @@ def run(
                 out=out,
                 lang=lang,
                 json=json,
+                init_swarm=init_swarm,
+                use_swarm=use_swarm,
             )
         )
     )
@@ -176,7 +187,7 @@ def images(
     lang: Lang = "",
     json: Json = False,
 ) -> None:
-    """Build the sample services' Docker images: memory-leak-app, improved-app (v1, v2), health-app."""
+    """Build the Docker images: memory-leak-app, improved-app (v1, v2), health-app, and breakroom's agent."""
     from breakroom.cli.images import ImagesArguments, images_command
 
     arguments = ImagesArguments(
@@ -211,7 +222,8 @@ def cleanup(
         bool, typer.Option("--dry-run", help="Say what would be undone; change nothing.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also what a run that is under way has made; give up lost daemons.")
+        bool,
+        typer.Option("--force", help="Also what a run that is under way has made; give up lost daemons."),
     ] = False,
     lang: Lang = "",
     json: Json = False,

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiodocker.exceptions import DockerError, DockerStreamError
 
-from breakroom.images.recipes import SOURCE_LABEL, Recipe
+from breakroom.images.recipes import Recipe
 from breakroom.platforms.base import PlatformError
 from breakroom.platforms.docker.connect import Daemon
 
@@ -62,7 +62,7 @@ async def image_now(daemon: Daemon, recipe: Recipe) -> Built:
         tags=recipe.tags,
         id=str(found["Id"]),
         size=int(found.get("Size") or 0),
-        current=marks.get(SOURCE_LABEL) == recipe.source,
+        current=recipe.marks.items() <= marks.items(),
     )
 
 
@@ -108,14 +108,14 @@ async def build(daemon: Daemon, recipe: Recipe, *, base: str, told: Told) -> Bui
     """
     before = await image_now(daemon, recipe)
     lines: deque[str] = deque(maxlen=_SHOWN_LINES)
-    arguments = {"BASE": base} if recipe.base else {}
     try:
         with daemon.asking(f"build {recipe.name}"):
             stream = daemon.docker.images.build(
                 fileobj=io.BytesIO(recipe.context_tar()),
                 encoding="identity",
                 tag=recipe.name,
-                buildargs=arguments,
+                buildargs={"BASE": base},
+                labels=recipe.labels or None,
                 rm=True,
                 forcerm=True,
                 stream=True,

@@ -1,6 +1,6 @@
 """Build contexts as directories, so that `docker build -t improved-app:v2 .` works there as the course has it.
 
-Used by `breakroom images --context`. Writes below the directory it is given, and only over what it wrote before.
+Used by `breakroom images --context`, for images whose Dockerfile says all there is to say. Writes below the directory it is given, and only over what it wrote before.
 """
 
 from __future__ import annotations

@@ -16,8 +16,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from breakroom import __version__
+from breakroom.platforms.docker import hands_image
 
-__all__ = ["DEFAULT_BASE", "RELEASE_LABEL", "SOURCE_LABEL", "ContextFile", "Recipe", "app_recipes"]
+__all__ = [
+    "DEFAULT_BASE",
+    "RELEASE_LABEL",
+    "SOURCE_LABEL",
+    "ContextFile",
+    "Recipe",
+    "agent_recipe",
+    "app_recipes",
+]
 
 DEFAULT_BASE = "python:3.12-slim"
 RELEASE_LABEL = "breakroom.image"
@@ -49,12 +58,19 @@ class Recipe:
     more_tags: tuple[str, ...] = ()
     files: dict[str, ContextFile] = field(repr=False)
     base: str = DEFAULT_BASE
-    """What the build argument BASE is if nobody says otherwise; empty: the Dockerfile has none."""
+    """What the build argument BASE is if nobody says otherwise."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Labels that its Dockerfile does not have, by which an image of these files is known."""
 
     @property
     def tags(self) -> tuple[str, ...]:
         """Every name the image gets."""
         return (self.name, *self.more_tags)
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """The labels by which an image made of these files is known."""
+        return self.labels or {SOURCE_LABEL: self.source}
 
     @cached_property
     def source(self) -> str:
@@ -77,6 +93,23 @@ def app_recipes() -> tuple[Recipe, ...]:
         _app("improved-app:latest", "v1", "improved-app:v1"),
         _app("improved-app:v2", "v2"),
         _app("health-app:latest", "v1", "health-app:v1"),
+    )
+
+
+def agent_recipe() -> Recipe:
+    """The image of breakroom's own helpers, which do on a node what Docker's API cannot.
+
+    Raises:
+        PlatformError: `unsupported`: a part of it is not installed here.
+    """
+    with tarfile.open(fileobj=io.BytesIO(hands_image.context())) as archive:
+        found = {}
+        for entry in archive:
+            content = archive.extractfile(entry)
+            if content is not None:
+                found[entry.name] = ContextFile(content.read())
+    return Recipe(
+        name=hands_image.AGENT_IMAGE, files=found, base=hands_image.BASE, labels=hands_image.image_labels()
     )
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "build_agent_image",
     "context",
     "context_digest",
+    "image_labels",
     "require_agent_image",
 ]
 
@@ -78,6 +79,11 @@ def context_digest() -> str:
     return hashlib.sha256(context()).hexdigest()[:16]
 
 
+def image_labels() -> dict[str, str]:
+    """The labels of an image built now."""
+    return {DIGEST: context_digest(), "breakroom.version": __version__}
+
+
 async def build_agent_image(daemon: Daemon, *, base: str = BASE) -> str:
     """Build the image on that daemon.
 
@@ -92,7 +98,7 @@ async def build_agent_image(daemon: Daemon, *, base: str = BASE) -> str:
         PlatformError: `image-missing` if the base is not to be had, or what else the daemon says.
     """
     tar = context()
-    labels = {DIGEST: hashlib.sha256(tar).hexdigest()[:16], "breakroom.version": __version__}
+    labels = image_labels()
     with daemon.asking(f"build {AGENT_IMAGE} on {base}"):
         await daemon.docker.images.build(
             fileobj=io.BytesIO(tar),
