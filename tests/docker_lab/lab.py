@@ -23,6 +23,8 @@ STATE = Path("/run/breakroom-lab")
 """Short on purpose: the path of a Unix socket may have 107 bytes."""
 _READY_SECONDS = 60.0
 _END_SECONDS = 20.0
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Daemons that this process has started and not yet seen end."""
 _NETNS = Path("/run/netns")
 _SOCKETS = STATE / "sockets"
 """Each host's socket under its host's name, so that one Swarm service can mount it on every node."""
@@ -112,6 +114,7 @@ class Host:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
+        _STARTED.append(process)
         deadline = time.monotonic() + _READY_SECONDS
         while not self.answers():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -146,6 +149,8 @@ class Host:
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
+        # Waited for, so that Python does not complain of a process that was forgotten.
+        _STARTED[:] = [process for process in _STARTED if process.poll() is None]
 
     def end(self) -> None:
         """Kill its containers, since many would wait out their grace period, and end its daemon."""
