@@ -5,13 +5,15 @@ Used by the player (which opens one) and by the tests (which ask whether there c
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
+from breakroom.platforms.base import Platform, RunInfo
+from contract.program import service
 from contract.scene import Deployer
 from docker_lab.lab import missing
 
@@ -27,9 +29,6 @@ def why_not(stage: str) -> str:
         return ""
     if shutil.which("mmdebstrap") is None:
         return "not installed: mmdebstrap, which makes the base image"
-    module = {"swarm": "breakroom.platforms.swarm.platform", "docker": "breakroom.platforms.docker.platform"}
-    if stage in module and find_spec(module[stage]) is None:
-        return f"not written yet: {module[stage]}"
     return missing()
 
 
@@ -49,4 +48,24 @@ async def open_stage(stage: str, directory: Path) -> AsyncIterator[Deployer]:
         finally:
             await raw.close()
     else:
-        raise SystemExit(f"no stage {stage!r} (for {directory})")
+        platform = _platform(stage)
+        await platform.preflight()
+        run = RunInfo(run_id=f"contract-{secrets.token_hex(3)}", directory=directory)
+        await platform.open(run, lambda _record: None)
+        try:
+            yield platform
+        finally:
+            left = await platform.close()
+        if left:
+            raise RuntimeError(f"left behind by {stage}: {left}")
+
+
+def _platform(stage: str) -> Platform:
+    service_of_the_run = service("contract")
+    if stage == "swarm":
+        from breakroom.platforms.swarm.platform import SwarmPlatform
+
+        return SwarmPlatform(use_swarm=True, services=[service_of_the_run])
+    from breakroom.platforms.docker.platform import DockerPlatform
+
+    return DockerPlatform()
