@@ -110,6 +110,10 @@ def _play(
             now=time.monotonic_ns,
             wait_for=wait_for,
             choose=random.Random(seed),
+            keep=lambda _undo: None,
+            memory_of=lambda _task: None,
+            memory_limit=None,
+            longest=10**10,
         )
         try:
             return await scenario(deployment, ctx)  # type: ignore[misc,no-any-return]  # a coroutine function

@@ -11,7 +11,8 @@ import pytest
 from breakroom.spec import compose_keys
 from breakroom.spec.compose_shapes import ACCEPTED, SERVICE_FIELDS
 from breakroom.spec.drill import METRICS
-from breakroom.spec.drill_shapes import ACTIONS, DRILL
+from breakroom.spec.drill_actions import ACTIONS
+from breakroom.spec.drill_shapes import DRILL
 from breakroom.spec.loader import SpecErrors, load_drill
 
 ROOT = Path(__file__).parents[2]

@@ -95,6 +95,9 @@ def _why(
     known = sum(value is not None for value in values)
     untrusted = sum(bool(trial.reasons_unknown) for trial in repeats.trials)
     if known < len(values):
+        skipped = _skipped(repeats)
+        if skipped is not None:
+            return reason("condition.skipped", contender=expectation.contender, message=skipped)
         if untrusted:
             return reason(
                 "condition.untrusted", contender=expectation.contender, unknown=untrusted, of=len(values)
@@ -106,6 +109,12 @@ def _why(
     if close and METRICS.get(expectation.metric) != "count":
         return reason("condition.within-resolution", metric=expectation.metric, resolution=resolution)
     return None
+
+
+def _skipped(repeats: Repeats) -> str | None:
+    """Why the contender's trials were skipped; None if they were not (one platform skips all of them, or none)."""
+    reasons = [why for trial in repeats.trials for why in trial.reasons_unknown]
+    return next((str(why.params["message"]) for why in reasons if why.code == "unknown.skipped"), None)
 
 
 def _condition(
@@ -151,6 +160,9 @@ def _doubts(repeats: Repeats) -> list[Reason]:
     untrusted = sum(bool(trial.reasons_unknown) for trial in repeats.trials)
     if len(repeats.trials) - untrusted > 0:
         return []
+    skipped = _skipped(repeats)
+    if skipped is not None:
+        return [reason("verdict.trials-skipped", contender=repeats.name, message=skipped)]
     if untrusted:
         return [
             reason(

@@ -73,6 +73,11 @@ def parts(facts: TrialFacts, recovery: Recovery, until: int) -> list[Part]:
     """
     found: list[Part] = []
     at = recovery.zero
+    undone = _undone(facts)
+    if undone is not None and _nothing_replaced(facts, recovery, undone):
+        end = min(max(undone, at), until)
+        parts_of_it = [Part("fault-in-force", at, end), Part("after-undo", end, until)]
+        return [part for part in parts_of_it if part.ns > 0]
     for name in _CHAIN:
         moment = recovery.at(name)
         if moment is None:
@@ -83,6 +88,22 @@ def parts(facts: TrialFacts, recovery: Recovery, until: int) -> list[Part]:
     rest = _rest(facts, recovery)
     found.append(Part(rest, at, until))
     return [part for part in found if part.ns > 0]
+
+
+def _undone(facts: TrialFacts) -> int | None:
+    """When the only fault was taken back in the time of observation; None if it was not, or there are several."""
+    fault = facts.fault
+    if fault is None or len(facts.faults) > 1:
+        return None
+    undone = fault.action.stages.get("undone")
+    end = facts.phases.get("undoing")
+    return undone if undone is not None and (end is None or undone < end) else None
+
+
+def _nothing_replaced(facts: TrialFacts, recovery: Recovery, undone: int) -> bool:
+    """Whether the way back was the end of the fault, not a new task that came into rotation before that."""
+    back = recovery.at("in_rotation")
+    return back is None or back >= undone
 
 
 def _split(facts: TrialFacts, reached: str, start: int, end: int) -> list[Part]:
@@ -138,6 +159,8 @@ def _part_reason(prefix: str, facts: TrialFacts, name: str, ns: int, whole: int)
         extra["delay_s"] = _policy_delay(facts)
     elif name == "first-health-probe":
         extra["interval_s"] = _health_interval(facts)
+    elif name == "fault-in-force":
+        extra["kind"] = facts.fault.action.kind if facts.fault is not None else ""
     elif name == "waiting-for-operator":
         extra["modelled"] = not any(act.by == "person" for act in facts.acts)
     return reason(f"{prefix}.{name}", s=ns / 1e9, share=ns / whole if whole else 0.0, **extra)

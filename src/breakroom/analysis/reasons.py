@@ -21,6 +21,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "unknown.cut-off": ("phase",),  # the journal ends in mid-trial: breakroom was killed
     "unknown.aborted": (),  # the run was interrupted
     "unknown.ingress-limited": ("problem",),  # breakroom's own balancer could not carry the connections
+    "unknown.skipped": ("message",),  # not begun: the platform cannot do what a step needs
     "unknown.failed": ("message",),  # the platform or the fault could not do its part
     "unknown.no-probe": (),  # not one probe sample lies in the observation window
     "unknown.stream-not-closed": ("stream",),  # the generator did not report at its end
@@ -45,6 +46,8 @@ CODES: dict[str, tuple[str, ...]] = {
         "share",
         "delay_s",
     ),  # the new task waited; delay_s: the policy's own (None: backoff)
+    "lost.fault-in-force": ("kind", "s", "share"),  # until the fault was taken back: nothing else ended it
+    "lost.after-undo": ("s", "share"),  # the fault was taken back, yet requests still failed
     "lost.app-start": ("s", "share"),  # its process ran but did not answer yet
     "lost.first-health-probe": ("s", "share", "interval_s"),  # its process ran but was not found healthy yet
     "lost.rotation": ("s", "share"),  # it ran, but no connection was sent to it
@@ -59,6 +62,8 @@ CODES: dict[str, tuple[str, ...]] = {
     "lost.single-failures": ("failed",),  # some requests failed; what was open on the target is not known
     "lost.never-recovered": ("s", "part"),  # until the end of observation, stuck in `part`
     # Why capacity was reduced while users were served by the rest; `s` of the time from the fault to full capacity.
+    "capacity.fault-in-force": ("kind", "s", "share"),
+    "capacity.after-undo": ("s", "share"),
     "capacity.detection": ("s", "share"),
     "capacity.replacement": ("s", "share"),
     "capacity.restart-delay": ("s", "share", "delay_s"),
@@ -84,6 +89,7 @@ CODES: dict[str, tuple[str, ...]] = {
     # Why a condition has its verdict, where the value alone does not say it (Condition.reason).
     "condition.no-trial": ("contender",),  # the contender was not run
     "condition.not-measured": ("metric", "known", "of"),  # too few trials know the value
+    "condition.skipped": ("contender", "message"),  # its trials were skipped: the platform cannot do that
     "condition.untrusted": ("contender", "unknown", "of"),  # some trials cannot be trusted
     "condition.never": ("metric",),  # it did not come to an end while it was watched
     "condition.within-resolution": (
@@ -94,6 +100,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "verdict.condition-not-met": ("text", "value"),
     "verdict.condition-unknown": ("text",),
     "verdict.trials-unknown": ("contender", "unknown", "of"),
+    "verdict.trials-skipped": ("contender", "message"),
     "verdict.trials-missing": ("contender", "known", "of"),
     "verdict.plans-differ": (),
     "verdict.plans-unknown": (),

@@ -235,7 +235,8 @@ class TrialResults(_Struct, frozen=True, kw_only=True):
     contender: str
     repeat: int
     outcome: str
-    """completed, not-steady, not-recovered, aborted, failed, or cut-off (the journal ends in mid-trial)."""
+    """completed, not-steady, not-recovered, aborted, failed, skipped (the platform cannot do what a step needs), or
+    cut-off (the journal ends in mid-trial)."""
     reasons_unknown: tuple[Reason, ...]
     """Empty: the numbers can be trusted."""
     zero_unix_s: float

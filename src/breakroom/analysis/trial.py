@@ -316,6 +316,8 @@ def _ending(facts: TrialFacts) -> list[Reason]:
             return [reason("unknown.not-steady", within_s=within)]
         case "aborted":
             return [reason("unknown.aborted")]
+        case "skipped":
+            return [reason("unknown.skipped", message=facts.ended.reason if facts.ended is not None else "")]
         case "failed":
             return [reason("unknown.failed", message=facts.ended.reason if facts.ended is not None else "")]
         case _:
@@ -324,7 +326,7 @@ def _ending(facts: TrialFacts) -> list[Reason]:
 
 def _fault_reasons(facts: TrialFacts) -> list[Reason]:
     if facts.fault is None:
-        return [] if facts.outcome == "not-steady" else [reason("unknown.no-fault")]
+        return [] if facts.outcome in {"not-steady", "skipped"} else [reason("unknown.no-fault")]
     for fault in facts.faults:
         if fault.effect is None:
             failed_outright = "failed" in fault.action.stages

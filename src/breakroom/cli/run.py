@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ from rich.console import Console
 from breakroom.cli.exits import UNKNOWN, WRONG_USE, fail, of_verdict
 from breakroom.cli.findings import findings_of, print_json
 from breakroom.cli.language import choose_translator
+from breakroom.cli.platform import make_platform
 from breakroom.director.plan import PlanError, RunPlan, plan_run
+from breakroom.director.prepare import prepare
 from breakroom.director.run import RunOutcome, make_run_directory, run_plan
 from breakroom.i18n import Translator
 from breakroom.journal.store import JournalError
 from breakroom.live.summary import print_summary
 from breakroom.live.terminal import make_view
-from breakroom.platforms.base import Platform
+from breakroom.platforms.base import USAGE_CODES, Platform, PlatformError
 from breakroom.spec.drill import Drill
 from breakroom.spec.loader import SpecErrors, builtin_drills, load_drill
 
@@ -44,19 +47,34 @@ class RunArguments:
     out: Path
     lang: str
     json: bool
+    init_swarm: bool = False
+    use_swarm: bool = False
 
 
 def run_command(arguments: RunArguments) -> int:
     """Carry out the command; returns the exit code."""
     tr = choose_translator(arguments.lang)
-    platform = _platform(arguments.platform)
     plan = _plan(arguments)
-    directory = _directory(arguments, plan)
     console = Console(stderr=True)
+    platform = make_platform(
+        arguments.platform,
+        plan,
+        console,
+        init_swarm=arguments.init_swarm,
+        use_swarm=arguments.use_swarm,
+    )
     try:
-        outcome = asyncio.run(_run(plan, platform, directory, console, tr))
+        outcome = asyncio.run(_run(plan, platform, arguments, console, tr))
+    except _RefusedError as error:
+        fail(str(error), error.code)
     except JournalError as error:
         fail(str(error), UNKNOWN)
+    except KeyboardInterrupt:
+        fail(tr.gettext("interrupted before anything was run"), UNKNOWN)
+    if outcome.usage_error and not outcome.begun:
+        # The platform could not be opened: there is nothing to keep.
+        shutil.rmtree(outcome.directory)
+        fail(_with_hint(outcome.reason, outcome.hint))
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -64,17 +82,9 @@ def run_command(arguments: RunArguments) -> int:
     except KeyboardInterrupt:
         text = tr.say(
             "interrupted while the report was made; `breakroom report {directory}` makes it",
-            directory=str(directory),
+            directory=str(outcome.directory),
         )
         fail(text, UNKNOWN)
-
-
-def _platform(name: str) -> Platform:
-    if name == "local":
-        from breakroom.platforms.local import LocalPlatform
-
-        return LocalPlatform()
-    fail(f"--platform {name}: this version runs on the platform `local` only; leave the option out")
 
 
 def _plan(arguments: RunArguments) -> RunPlan:
@@ -101,20 +111,54 @@ def _plan(arguments: RunArguments) -> RunPlan:
         fail(str(error))
 
 
+class _RefusedError(Exception):
+    """Nothing was run; the text says why, `code` is the exit code."""
+
+    def __init__(self, message: str, code: int = WRONG_USE) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+def _with_hint(message: str, hint: str) -> str:
+    return f"{message}\n{hint}" if hint else message
+
+
+async def _prepared(plan: RunPlan, platform: Platform, console: Console, tr: Translator) -> RunPlan:
+    """What of the plan the platform can run; what it cannot is said."""
+    try:
+        plan = await prepare(plan, platform)
+    except PlatformError as error:
+        code = WRONG_USE if error.code in USAGE_CODES else UNKNOWN
+        raise _RefusedError(_with_hint(str(error), error.hint), code) from error
+    except PlanError as error:
+        raise _RefusedError(str(error)) from error
+    for one in plan.left_out:
+        params = {"contender": one.contender, "drill": one.drill, "runs_as": one.runs_as}
+        text = tr.message("contender-left-out", {**params, "platform": plan.platform})
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    return plan
+
+
 def _directory(arguments: RunArguments, plan: RunPlan) -> Path:
     label = plan.drills[0].name if len(plan.drills) == 1 else "all"
     try:
         return make_run_directory(arguments.out.absolute(), label)
     except OSError as error:
-        fail(
+        raise _RefusedError(
             f"--out {arguments.out}: cannot make the results' directory there: {error.strerror}; "
             "name one that can be written, with --out DIR"
-        )
+        ) from error
 
 
 async def _run(
-    plan: RunPlan, platform: Platform, directory: Path, console: Console, tr: Translator
+    plan: RunPlan, platform: Platform, arguments: RunArguments, console: Console, tr: Translator
 ) -> RunOutcome:
+    plan = await _prepared(plan, platform, console, tr)
+    try:
+        directory = _directory(arguments, plan)
+    except _RefusedError:
+        await platform.close()
+        raise
     loop = asyncio.get_running_loop()
     this = asyncio.current_task()
     assert this is not None

@@ -8,8 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from breakroom.spec.drill import Contender, Drill
+from breakroom.spec.drill_steps import ends_at
 
-__all__ = ["PlanError", "RunPlan", "TrialPlan", "expected_ns", "plan_run"]
+__all__ = [
+    "LeftOut",
+    "PlanError",
+    "RunPlan",
+    "TrialPlan",
+    "expected_ns",
+    "longest_ns",
+    "only_runnable",
+    "plan_run",
+]
 
 
 class PlanError(ValueError):
@@ -42,6 +52,17 @@ class RunPlan:
     pace: str
     seed: int
     repeat: int
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A contender that the platform cannot run, so that it is not in the plan."""
+
+    drill: str
+    contender: str
+    runs_as: str
+    """What it would have to be run as."""
 
 
 def plan_run(
@@ -71,14 +92,48 @@ def plan_run(
             raise PlanError(f"the drill {name!r} is given more than once; --repeat N runs it N times")
     if contenders:
         drills = tuple(_only(drill, contenders) for drill in drills)
-    trials = [
+    return RunPlan(
+        drills=drills,
+        trials=_trials(drills, seed, repeat),
+        platform=platform,
+        pace=pace,
+        seed=seed,
+        repeat=repeat,
+    )
+
+
+def only_runnable(plan: RunPlan, runs_as: frozenset[str]) -> RunPlan:
+    """The plan without the contenders that the platform cannot run, and without drills that have no other.
+
+    Raises:
+        PlanError: none is left.
+    """
+    kept = [
+        _only(drill, tuple(contender.name for contender in drill.contenders if contender.runs_as in runs_as))
+        for drill in plan.drills
+    ]
+    drills = tuple(drill for drill in kept if drill.contenders)
+    left_out = tuple(
+        LeftOut(drill=drill.name, contender=contender.name, runs_as=contender.runs_as)
+        for drill in plan.drills
+        for contender in drill.contenders
+        if contender.runs_as not in runs_as
+    )
+    if not drills:
+        names = ", ".join(sorted({f"{one.contender} (a {one.runs_as})" for one in left_out}))
+        raise PlanError(
+            f"--platform {plan.platform} runs none of these contenders: {names}; it runs contenders that are a "
+            f"{' or a '.join(sorted(runs_as))}"
+        )
+    return replace(plan, drills=drills, trials=_trials(drills, plan.seed, plan.repeat), left_out=left_out)
+
+
+def _trials(drills: tuple[Drill, ...], seed: int, repeat: int) -> tuple[TrialPlan, ...]:
+    return tuple(
         TrialPlan(drill=drill, contender=contender, repeat=number, seed=seed + number)
         for drill in drills
         for number in range(1, repeat + 1)
         for contender in drill.contenders
-    ]
-    return RunPlan(
-        drills=drills, trials=tuple(trials), platform=platform, pace=pace, seed=seed, repeat=repeat
     )
 
 
@@ -91,10 +146,16 @@ def _only(drill: Drill, contenders: tuple[str, ...]) -> Drill:
     )
 
 
+def longest_ns(trial: TrialPlan) -> int:
+    """How long after the begin of its timeline the trial is over at the latest, a minute of clean-up included."""
+    last_step = max((ends_at(step) for step in trial.drill.timeline), default=0)
+    return last_step + trial.drill.recovered.within + 60_000_000_000
+
+
 def expected_ns(trial: TrialPlan) -> int:
     """About how long the trial takes, for the progress display; a guess from the drill's own waits."""
     drill, contender = trial.drill, trial.contender
-    last_step = max((step.at for step in drill.timeline), default=0)
+    last_step = max((ends_at(step) for step in drill.timeline), default=0)
     recovery = 0
     if contender.runs_as == "service":
         recovery = contender.service.deploy.restart_policy.delay

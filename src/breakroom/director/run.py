@@ -23,10 +23,18 @@ import psutil
 from breakroom import __version__
 from breakroom.director.plan import RunPlan, TrialPlan
 from breakroom.director.state import TrialState
+from breakroom.director.tasks import shielded
 from breakroom.director.trial import TrialContext, run_trial
-from breakroom.journal.records import Problem, Record, RunEnded, RunStarted, ToolCost
+from breakroom.journal.records import (
+    CleanlinessChecked,
+    Problem,
+    Record,
+    RunEnded,
+    RunStarted,
+    ToolCost,
+)
 from breakroom.journal.store import JournalError, JournalWriter
-from breakroom.platforms.base import USAGE_CODES, Capabilities, Platform, PlatformError
+from breakroom.platforms.base import USAGE_CODES, Capabilities, Platform, PlatformError, RunInfo
 
 __all__ = ["Observer", "RunOutcome", "make_run_directory", "run_plan"]
 
@@ -56,6 +64,10 @@ class RunOutcome:
     reason: str = ""
     usage_error: bool = False
     """The reason is one that the user can mend in the call or the file (exit code 2)."""
+    hint: str = ""
+    """The way out, where the platform gave one."""
+    begun: bool = True
+    """Whether it came to the first trial; if not, there is nothing to report."""
 
 
 def make_run_directory(out: Path, label: str) -> Path:
@@ -77,14 +89,25 @@ def make_run_directory(out: Path, label: str) -> Path:
 
 
 async def run_plan(plan: RunPlan, platform: Platform, directory: Path, observer: Observer) -> RunOutcome:
-    """Run every trial of the plan. Never raises for what happens to a trial; an interruption ends in `aborted`.
+    """Open the platform, run every trial of the plan, close the platform.
 
-    A journal that cannot be written (disk full) ends the run as `failed`, after everything was stopped.
+    Never raises for what happens to a trial; an interruption ends in `aborted`. A journal that cannot be written (disk
+    full) ends the run as `failed`, after everything was stopped.
+
+    Args:
+        plan: As `director.prepare` made it.
+        platform: Its `preflight` is done; it is closed when this returns or raises.
+        directory: The run's own, which exists.
+        observer: Is told of everything.
 
     Raises:
         JournalError: the journal cannot even be created.
     """
-    journal = JournalWriter(directory)
+    try:
+        journal = JournalWriter(directory)
+    except JournalError:
+        await shielded(platform.close())
+        raise
     journal.listen(observer.record)
     this = asyncio.current_task()
 
@@ -95,22 +118,47 @@ async def run_plan(plan: RunPlan, platform: Platform, directory: Path, observer:
     journal.on_failure = give_up
     began = time.monotonic_ns()
     outcome: Literal["completed", "aborted", "failed"] = "failed"
-    reason, usage = "", False
+    reason, usage, hint, begun = "", False, "", False
     try:
         _write_start(journal, plan, directory.name)
         observer.run_started(plan, directory)
+        await platform.open(RunInfo(run_id=directory.name, directory=directory), journal.append)
         capabilities = await platform.capabilities()
+        begun = True
         outcome, reason, usage = await _run_trials(plan, platform, directory, journal, observer, capabilities)
     except asyncio.CancelledError:
         outcome, reason = "aborted", "interrupted"
         if journal.failure is not None:
             outcome, reason = "failed", str(journal.failure)
     except PlatformError as error:
-        reason, usage = str(error), error.code in USAGE_CODES
+        reason, usage, hint = str(error), error.code in USAGE_CODES, error.hint
         journal.append(_platform_problem(error))
     finally:
-        _write_end(journal, began, outcome, reason)
-    return RunOutcome(directory=directory, outcome=outcome, reason=reason, usage_error=usage)
+        try:
+            # An interruption during it is an interruption all the same, and may not keep it from its end.
+            await shielded(_close(platform, journal))
+        except asyncio.CancelledError:
+            outcome, reason = "aborted", "interrupted"
+        finally:
+            _write_end(journal, began, outcome, reason)
+    return RunOutcome(
+        directory=directory, outcome=outcome, reason=reason, usage_error=usage, hint=hint, begun=begun
+    )
+
+
+async def _close(platform: Platform, journal: JournalWriter) -> None:
+    """Take away what the run needed as a whole, and write down what of it is still there."""
+    try:
+        left = await platform.close()
+    except PlatformError as error:
+        journal.append(_platform_problem(error))
+        return
+    now = time.monotonic_ns()
+    journal.append(CleanlinessChecked(t=now, checked=("run",), left=left))
+    if left:
+        journal.append(
+            Problem(t=now, severity="warning", code="left-behind", params={"what": ", ".join(left)})
+        )
 
 
 async def _run_trials(
@@ -134,6 +182,7 @@ async def _run_trials(
             now=time.monotonic_ns,
             state=state,
             capabilities=capabilities.how,
+            cannot=capabilities.cannot,
         )
         observer.trial_started(trial, state)
         try:
@@ -175,6 +224,16 @@ def _write_start(journal: JournalWriter, plan: RunPlan, run_id: str) -> None:
             host=_describe_host(),
         )
     )
+    for left_out in plan.left_out:
+        params = {
+            "contender": left_out.contender,
+            "drill": left_out.drill,
+            "runs_as": left_out.runs_as,
+            "platform": plan.platform,
+        }
+        journal.append(
+            Problem(t=time.monotonic_ns(), severity="note", code="contender-left-out", params=params)
+        )
 
 
 def _write_end(

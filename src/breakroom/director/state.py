@@ -147,6 +147,11 @@ class TrialState:
         if not task.alive:
             task.in_rotation = False
 
+    def memory_of(self, task: str) -> int | None:
+        """The memory that a task used when it was last sampled, in bytes; None: not known."""
+        known = self.tasks.get(task)
+        return known.memory_bytes if known is not None else None
+
     def poll(self) -> None:
         """Take in what the sample files have grown by."""
         for stream in self.streams.values():

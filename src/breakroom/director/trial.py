@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from breakroom.director.able import why_impossible
 from breakroom.director.operator import operate
-from breakroom.director.plan import TrialPlan
+from breakroom.director.plan import TrialPlan, longest_ns
 from breakroom.director.state import StreamState, TrialState
 from breakroom.director.tasks import background, shielded
-from breakroom.faults.base import FaultContext, FaultError, Injected
+from breakroom.director.undoing import Undos
+from breakroom.faults.base import FaultContext, FaultError
 from breakroom.faults.registry import inject
 from breakroom.journal.records import (
     CleanlinessChecked,
@@ -30,6 +32,7 @@ from breakroom.journal.records import (
     Record,
     TrialEnded,
     TrialStarted,
+    UndoDone,
 )
 from breakroom.journal.samples import Outcome as RequestOutcome
 from breakroom.load.stream import Stream, open_stream
@@ -39,7 +42,7 @@ from breakroom.spec.plan import plan_digest, shared_plan, to_builtins
 
 __all__ = ["TrialContext", "run_trial"]
 
-Outcome = Literal["completed", "not-steady", "not-recovered", "aborted", "failed"]
+Outcome = Literal["completed", "not-steady", "not-recovered", "aborted", "failed", "skipped"]
 POLL_SECONDS = 0.05
 _LAST_LINES = 3
 _LAST_CHARACTERS = 300
@@ -56,7 +59,13 @@ class TrialContext:
     now: Callable[[], int]
     state: TrialState
     capabilities: dict[str, str]
-    undos: list[Injected] = field(default_factory=list)
+    cannot: dict[str, str] = field(default_factory=dict)
+    """What the platform cannot do, with the reasons (`Capabilities.cannot`)."""
+    undos: Undos = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing is in force yet."""
+        self.undos = Undos(self.now)
 
     @property
     def trial(self) -> str:
@@ -88,12 +97,18 @@ async def run_trial(ctx: TrialContext) -> Outcome:
     """Run the trial to its end and clean up after it.
 
     Returns:
-        How it ended. `failed`: the platform or a fault could not do its part.
+        How it ended. `failed`: the platform or a fault could not do its part. `skipped`: it was not even begun, because
+        the platform cannot do what a step of it needs.
 
     Raises:
         asyncio.CancelledError: the run was interrupted; everything is cleaned up and written before it is raised.
     """
     _write_start(ctx)
+    impossible = why_impossible(ctx.plan.drill, ctx.cannot)
+    if impossible:
+        ctx.problem("warning", "trial-skipped", message=impossible)
+        ctx.emit(TrialEnded(t=ctx.now(), trial=ctx.trial, outcome="skipped", reason=impossible))
+        return "skipped"
     outcome: Outcome = "failed"
     reason = ""
     deployment: Deployment | None = None
@@ -161,18 +176,29 @@ async def _observe(ctx: TrialContext, deployment: Deployment) -> tuple[Outcome, 
         ctx.phase("steadying")
         await _steady(ctx)
         zero = ctx.phase("faulting")
-        async with _operator(ctx, deployment):
+        async with (
+            _operator(ctx, deployment),
+            background(ctx.undos.keep_time(), f"timed undos of {ctx.trial}"),
+        ):
             proved = await _play(ctx, deployment, zero)
             ctx.phase("recovering")
-            recovered = await ctx.state.until(
-                lambda: ctx.state.recovered(since=proved, stable=drill.recovered.stable),
-                within=drill.recovered.within / 1e9,
-            )
+            recovered = await _recovered(ctx, proved)
         await _keep_overview(ctx, deployment)
         ctx.phase("undoing")
     if recovered:
         return "completed", ""
     return "not-recovered", f"not stable again {drill.recovered.within / 1e9:g} s after the last step"
+
+
+async def _recovered(ctx: TrialContext, proved: int) -> bool:
+    """Wait until the timed faults are over, and from then on for recovery; whether it came in its time."""
+    wanted = ctx.plan.drill.recovered
+    # An undo is a change that the state hears of: it writes records.
+    await ctx.state.until(lambda: ctx.undos.timed_over, within=None)
+    since = max(proved, ctx.undos.last_back or proved)
+    return await ctx.state.until(
+        lambda: ctx.state.recovered(since=since, stable=wanted.stable), within=wanted.within / 1e9
+    )
 
 
 async def _keep_overview(ctx: TrialContext, deployment: Deployment) -> None:
@@ -251,12 +277,16 @@ async def _play(ctx: TrialContext, deployment: Deployment, zero: int) -> int:
         now=ctx.now,
         wait_for=ctx.state.wait_for,
         choose=random.Random(ctx.plan.seed),  # noqa: S311 (a seeded choice that can be repeated is the point)
+        keep=ctx.undos.keep,
+        memory_of=ctx.state.memory_of,
+        memory_limit=ctx.plan.contender.service.deploy.resources.limits.memory,
+        longest=longest_ns(ctx.plan),
     )
     proved = zero
     for number, step in enumerate(sorted(ctx.plan.drill.timeline, key=lambda step: step.at), start=1):
         await asyncio.sleep(max(0.0, (zero + step.at - ctx.now()) / 1e9))
         injected = await inject(fault_ctx, f"step-{number}", step)
-        ctx.undos.append(injected)
+        ctx.undos.look_again()
         proved = injected.proved_t if injected.proved_t is not None else ctx.now()
     return proved
 
@@ -332,10 +362,15 @@ async def _operator(ctx: TrialContext, deployment: Deployment) -> AsyncIterator[
         yield
 
 
+def _say_what_stayed(ctx: TrialContext) -> None:
+    for record in ctx.state.records:
+        if isinstance(record, UndoDone) and not record.ok:
+            ctx.problem("warning", "undo-failed", undo=record.undo, message=record.message)
+
+
 async def _clean_up(ctx: TrialContext, deployment: Deployment | None) -> None:
-    for injected in reversed(ctx.undos):
-        if injected.undo is not None:
-            await injected.undo()
+    await ctx.undos.all_back()
+    _say_what_stayed(ctx)
     if deployment is None:
         return
     left = await deployment.remove()

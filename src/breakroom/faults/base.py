@@ -1,4 +1,4 @@
-"""What every fault has in common: its context, its life in the journal, and the registry by step type.
+"""What every fault has in common: its context, its targets, its life in the journal, and how it is taken back.
 
 The director builds a `FaultContext` for a trial and calls `inject` for each step of the timeline; a fault module
 (`faults.kill`, …) does one kind and registers itself. A fault's life is written as it happens:
@@ -6,7 +6,8 @@ The director builds a `FaultContext` for a trial and calls `inject` for each ste
     UndoPlanned → ActionChanged intended → done → proved | unproved → (later) undone, UndoDone
 
 `UndoPlanned` is on disk before anything is touched, also where there is nothing to take back, so that a reader of a
-journal that was cut off knows for certain what was in force.
+journal that was cut off knows for certain what was in force. A fault that stays in force hands its `Undo` to the
+director before it acts: an interruption in the middle of the act is undone like the whole.
 """
 
 from __future__ import annotations
@@ -19,8 +20,19 @@ from typing import Any, Protocol
 from breakroom.journal.records import ActionChanged, Record, UndoDone, UndoPlanned
 from breakroom.platforms.base import Deployment, Emit, TaskView
 from breakroom.spec.drill import Step
+from breakroom.spec.drill_steps import TaskCount
 
-__all__ = ["ActionLog", "Fault", "FaultContext", "FaultError", "Injected"]
+__all__ = [
+    "PROOF_WITHIN",
+    "ActionLog",
+    "Fault",
+    "FaultContext",
+    "FaultError",
+    "Injected",
+    "Undo",
+    "choose_tasks",
+    "serving_tasks",
+]
 
 PROOF_WITHIN = 2_000_000_000
 """How long the evidence for a fault's effect is waited for, in nanoseconds, unless the fault says otherwise."""
@@ -53,15 +65,32 @@ class FaultContext:
     wait_for: WaitForRecord
     choose: random.Random
     """Seeded by the run's seed and the repeat alone: every contender's choices come from the same stream."""
+    keep: Callable[[Undo], None]
+    """Takes charge of an undo before its fault is injected: it is carried out at the trial's end, whatever happens."""
+    memory_of: Callable[[str], int | None]
+    """The memory that a task used when it was last sampled, in bytes; None: not known."""
+    memory_limit: int | None
+    """What its limit is, in bytes."""
+    longest: int
+    """Nothing can be in force longer, in ns: for what heals itself should everything else fail."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Undo:
+    """How one fault is taken back. `take_back` never raises for what it finds; it writes that down."""
+
+    action: str
+    take_back: Callable[[], Awaitable[None]]
+    due: int | None = None
+    """When (ns of the clock); None: at the trial's end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Injected:
-    """A fault that was injected. `proved_t` None: no evidence of effect. `undo` None: nothing to take back."""
+    """A fault that was injected. `proved_t` None: no evidence of effect."""
 
     action: str
     proved_t: int | None
-    undo: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,3 +149,19 @@ class Fault(Protocol):
 def serving_tasks(tasks: list[TaskView]) -> list[TaskView]:
     """The tasks a fault may aim at, in the order of their slots: those that users reach now."""
     return sorted((task for task in tasks if task.in_rotation), key=lambda task: (task.slot, task.id))
+
+
+async def choose_tasks(ctx: FaultContext, wanted: TaskCount, what: str) -> list[TaskView]:
+    """So many of the replicas in rotation, neighbours in line, the first one chosen by the trial's seed.
+
+    Raises:
+        FaultError: no replica is in rotation; `what` says what could not be done to it.
+    """
+    candidates = serving_tasks(await ctx.deployment.tasks())
+    if not candidates:
+        raise FaultError("no-target", f"no replica was in rotation, so there was nothing to {what}")
+    # The draw is a number from 0 to 1 scaled by the count, so that one seed means "the same place in line" for
+    # contenders with different numbers of replicas.
+    first = int(ctx.choose.random() * len(candidates))
+    count = len(candidates) if wanted == "all" else min(wanted, len(candidates))
+    return [candidates[(first + i) % len(candidates)] for i in range(count)]

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from breakroom.faults.api_kill import api_kill
 from breakroom.faults.base import FaultContext, Injected
+from breakroom.faults.drain import drain
+from breakroom.faults.hang import hang
 from breakroom.faults.kill import kill
-from breakroom.spec.drill import Step
+from breakroom.faults.memory import memory
+from breakroom.faults.network import network
+from breakroom.faults.node_loss import node_loss
+from breakroom.faults.partition import partition
+from breakroom.faults.pause import pause
+from breakroom.spec.drill import (
+    ApiKillStep,
+    DrainStep,
+    HangStep,
+    KillStep,
+    MemoryStep,
+    NetworkStep,
+    NodeLossStep,
+    PartitionStep,
+    PauseStep,
+    Step,
+)
 
 __all__ = ["inject"]
 
-_FAULTS = {"KillStep": kill}
+_FAULTS: Mapping[type, Any] = {
+    ApiKillStep: api_kill,
+    DrainStep: drain,
+    HangStep: hang,
+    KillStep: kill,
+    MemoryStep: memory,
+    NetworkStep: network,
+    NodeLossStep: node_loss,
+    PartitionStep: partition,
+    PauseStep: pause,
+}
 
 
 async def inject(ctx: FaultContext, action: str, step: Step) -> Injected:
@@ -17,4 +49,5 @@ async def inject(ctx: FaultContext, action: str, step: Step) -> Injected:
     Raises:
         FaultError: it could not be injected.
     """
-    return await _FAULTS[type(step).__name__](ctx, action, step)
+    injected: Injected = await _FAULTS[type(step)](ctx, action, step)
+    return injected

@@ -26,6 +26,16 @@ MESSAGES: dict[str, str] = {
         "Not one probe was answered with HTTP. Does the program listen on the port it is told, in the variable PORT or "
         "by the placeholder for the port in its command?"
     ),
+    "trial-skipped": N_("Skipped, because the platform cannot do what this needs: {message}"),
+    "contender-left-out": N_(
+        "{drill}: the contender {contender} is left out: the platform {platform} runs no {runs_as}s."
+    ),
+    "undo-failed": N_("A fault could not be taken back ({undo}): {message}"),
+    "docker-warning": N_("Docker says: {message}"),
+    "no-start-interval": N_(
+        "Docker {version} does not know `start_interval`: the first health probe comes after {seconds:duration}, as each "
+        "later one does."
+    ),
     "left-behind": N_("Left on the machine after the trial: {what}"),
     "platform.*": N_("The platform could not do its part: {message}{hint:aside}"),
     "fault.*": N_("The fault could not be injected: {message}"),

@@ -24,6 +24,7 @@ REASONS: dict[str, str] = {
         "The journal ends in the middle of the trial (while {phase:trial_phase}): breakroom was killed."
     ),
     "unknown.aborted": N_("The run was interrupted before the trial was over."),
+    "unknown.skipped": N_("Not run, because the platform cannot do what this needs: {message}"),
     "unknown.failed": N_("The trial failed: {message}"),
     "unknown.ingress-limited": N_(
         "Breakroom's own balancer could not carry all connections ({problem}): "
@@ -74,6 +75,13 @@ REASONS: dict[str, str] = {
         "The new replica waited {s:duration} ({share:ratio} of the lost time) before it was started "
         "(the policy's restart delay: {delay_s:delay})."
     ),
+    "lost.fault-in-force": N_(
+        "For {s:duration} ({share:ratio} of the lost time) the fault ({kind:action}) was in force, and nothing but its "
+        "end brought the service back."
+    ),
+    "lost.after-undo": N_(
+        "The fault was taken back, yet requests kept failing for {s:duration} ({share:ratio} of the lost time)."
+    ),
     "lost.app-start": N_(
         "The application itself took {s:duration} ({share:ratio} of the lost time) from its start until it answered."
     ),
@@ -107,6 +115,12 @@ REASONS: dict[str, str] = {
         "The service did not come back in the {s:duration} it was watched; it was stuck {part:stuck}."
     ),
     # Why capacity was reduced while users were served by the rest.
+    "capacity.fault-in-force": N_(
+        "Back at full capacity: for {s:duration} ({share:ratio} of that time) the fault ({kind:action}) was in force."
+    ),
+    "capacity.after-undo": N_(
+        "Back at full capacity: {s:duration} ({share:ratio} of that time) went by after the fault was taken back."
+    ),
     "capacity.detection": N_(
         "Back at full capacity: {s:duration} ({share:ratio} of that time) went by until the "
         "platform noticed the failure."
@@ -160,6 +174,9 @@ REASONS: dict[str, str] = {
     "condition.not-measured": N_(
         "{metric:metric} is known in only {known:count} of {of:count} {of:plural:trial|trials}."
     ),
+    "condition.skipped": N_(
+        "{contender} was not run, because the platform cannot do what this needs: {message}"
+    ),
     "condition.untrusted": N_(
         "{unknown:count} of {of:count} {of:plural:trial|trials} of {contender} cannot be trusted."
     ),
@@ -172,6 +189,9 @@ REASONS: dict[str, str] = {
     "verdict.condition-unknown": N_("Cannot be judged: {text}."),
     "verdict.trials-unknown": N_(
         "{unknown:count} of {of:count} {of:plural:trial|trials} of {contender} cannot be trusted."
+    ),
+    "verdict.trials-skipped": N_(
+        "{contender} was not run, because the platform cannot do what this needs: {message}"
     ),
     "verdict.trials-missing": N_(
         "Of {contender}, only {known:count} of {of:count} {of:plural:trial|trials} were run."

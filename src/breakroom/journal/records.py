@@ -255,7 +255,8 @@ class Problem(_Base, frozen=True, kw_only=True, tag=True):
 class TrialEnded(_Base, frozen=True, kw_only=True, tag=True):
     """The trial is over. A journal without it was cut off."""
 
-    outcome: Literal["completed", "not-steady", "not-recovered", "aborted", "failed"]
+    outcome: Literal["completed", "not-steady", "not-recovered", "aborted", "failed", "skipped"]
+    """`skipped`: not begun, because the platform cannot do what a step needs; `reason` says what."""
     reason: str = ""
 
 

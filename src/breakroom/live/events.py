@@ -81,6 +81,41 @@ KILL = {
     "intended": N_("killing {tasks} with {signal}"),
     "proved": N_("proved: {tasks} is dead, by the kernel's exit notice"),
     "unproved": N_("not proved: no exit of {tasks} was seen"),
+    "failed": N_("could not be killed: {reason}"),
+}
+API_KILL = KILL | {"intended": N_("killing {tasks} through the platform's API, with {signal}")}
+IN_FORCE = {
+    "proved": N_("proved: it is in force ({means})"),
+    "unproved": N_("not proved: nothing shows that it is in force ({means})"),
+    "failed": N_("could not be done: {reason}"),
+}
+PAUSE = IN_FORCE | {
+    "intended": N_("pausing {tasks}"),
+    "undone": N_("{tasks} may go on"),
+}
+HANG = IN_FORCE | {
+    "intended": N_("{tasks} hangs from now on"),
+    "undone": N_("{tasks} may go on"),
+}
+MEMORY = IN_FORCE | {
+    "intended": N_("filling the memory of {tasks}"),
+    "undone": N_("the memory of {tasks} is left alone again"),
+}
+NETWORK = IN_FORCE | {
+    "intended": N_("making the network of {tasks} bad"),
+    "undone": N_("the network of {tasks} is good again"),
+}
+PARTITION = IN_FORCE | {
+    "intended": N_("cutting off {tasks}"),
+    "undone": N_("{tasks} can be reached again"),
+}
+DRAIN = IN_FORCE | {
+    "intended": N_("draining the node {node}, with {tasks}"),
+    "undone": N_("the node {node} is as available as before"),
+}
+NODE_LOSS = IN_FORCE | {
+    "intended": N_("the node {node} is lost, with {tasks}"),
+    "undone": N_("the node {node} is back"),
 }
 RESTART = {
     "intended": N_("the operator model restarts the container"),
@@ -88,16 +123,30 @@ RESTART = {
     "unproved": N_("the operator model's restart had no effect"),
     "failed": N_("the operator model could not restart it: {reason}"),
 }
-SENTENCES = {"kill": KILL, "restart": RESTART}
+SENTENCES = {
+    "kill": KILL,
+    "api_kill": API_KILL,
+    "pause": PAUSE,
+    "hang": HANG,
+    "memory": MEMORY,
+    "network": NETWORK,
+    "partition": PARTITION,
+    "drain": DRAIN,
+    "node_loss": NODE_LOSS,
+    "restart": RESTART,
+}
 
 
 def _action(record: ActionChanged, tr: Translator) -> Line | None:
-    sentence = SENTENCES.get(record.kind, {}).get(record.stage)
+    kind = "node_loss" if record.kind == "partition" and "node" in record.detail else record.kind
+    sentence = SENTENCES.get(kind, {}).get(record.stage)
     if sentence is None:
         return None
     text = tr.say(
         sentence,
         tasks=list(record.tasks),
+        node=record.detail.get("node"),
+        means=record.detail.get("means", []),
         signal=record.detail.get("signal"),
         reason=record.detail.get("reason"),
     )

@@ -71,7 +71,9 @@ class Capabilities:
     runs_as: frozenset[str]
     how: dict[str, str]
     cannot: dict[str, str] = field(default_factory=dict)
-    """Timeline actions that cannot be done here (`network`, `drain`, …), each with the reason in a sentence."""
+    """Timeline actions that cannot be done here, each with the reason in a sentence: `network`, `drain`, … as a whole,
+    or a part of one: `kill.match`, `partition.tasks`, `partition.node`, and of `network` delay, jitter, loss, corrupt,
+    duplicate, rate as in `network.loss` (`spec.drill_steps.needs`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +194,7 @@ class Deployment(Protocol):
         ...
 
     async def process_state(self, task: str) -> str:
-        """The state letter of the task's main process as the kernel gives it (proc(5)): `S`, `T`, `Z`, …; empty: gone."""
+        """The state letter of the task's main process (proc(5)): `S`, `T`, `Z`, …; empty: gone."""
         ...
 
     async def pause(self, task: str) -> Evidence:
@@ -277,7 +279,7 @@ class Platform(Protocol):
         ...
 
     async def capabilities(self) -> Capabilities:
-        """Find out what works here.
+        """Find out what works here. Called after `preflight`, for `runs_as`, and again after `open`, for all of it.
 
         Raises:
             PlatformError: nothing does.

@@ -10,17 +10,37 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from breakroom.spec.drill_steps import (
+    ApiKillStep,
+    DrainStep,
+    HangStep,
+    KillStep,
+    MemoryStep,
+    NetworkStep,
+    NodeLossStep,
+    PartitionStep,
+    PauseStep,
+    Step,
+)
 from breakroom.spec.service import SECOND, DurationNs, ServiceSpec
 from breakroom.spec.units import Rate, Ratio
 
 __all__ = [
     "METRICS",
+    "ApiKillStep",
     "Contender",
+    "DrainStep",
     "Drill",
     "Expectation",
+    "HangStep",
     "KillStep",
     "LoadSpec",
+    "MemoryStep",
+    "NetworkStep",
+    "NodeLossStep",
     "OperatorModel",
+    "PartitionStep",
+    "PauseStep",
     "ProbeSpec",
     "Recovered",
     "Stage",
@@ -107,22 +127,6 @@ class OperatorModel:
     reacts_after: DurationNs = 300 * SECOND
     acts_for: DurationNs = 0
     """How long the act itself takes them, before the restart command is given."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KillStep:
-    """Fault: the main process of `tasks` replicas is sent `signal`.
-
-    As a crash would end it: never through the platform's API.
-    """
-
-    at: DurationNs = 0
-    """When, counted from the moment steady state was established."""
-    tasks: int = 1
-    signal: str = "SIGKILL"
-
-
-Step = KillStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

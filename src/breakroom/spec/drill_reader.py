@@ -17,6 +17,7 @@ from breakroom.spec.drill import (
     Drill,
     Expectation,
     LoadSpec,
+    MemoryStep,
     OperatorModel,
     ProbeSpec,
     Recovered,
@@ -115,6 +116,7 @@ class DrillReader:
         self._check_load(document)
         self._check_times(document, values)
         contenders = self._contenders(document)
+        self._check_memory(document, values, contenders)
         expect = self._expectations(values.get("expect"), document)
         if self._problems.noted > before:
             return None
@@ -182,6 +184,21 @@ class DrillReader:
                     cause="it could never come true",
                     correct=f"{key}: {{{part}: 3s, within: 60s}}",
                 )
+
+    def _check_memory(
+        self, document: MapNode, values: dict[str, Any], contenders: tuple[Contender, ...]
+    ) -> None:
+        """A share of a memory limit needs one."""
+        steps = [step for step in values.get("timeline", ()) if isinstance(step, MemoryStep)]
+        without = [c for c in contenders if c.service.deploy.resources.limits.memory is None]
+        if without and any(step.fill_to is not None for step in steps):
+            self._problems.add(
+                document.entries["timeline"].key_place,
+                "timeline",
+                f"`memory` fills a share of the limit, and contender `{without[0].name}` has no memory limit",
+                cause="the service has no `deploy.resources.limits.memory` (or `mem_limit`)",
+                correct="service: {mem_limit: 128m, …}   or a size: memory: {fill: 100m}",
+            )
 
     # --- contenders ---------------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """The forms of a drill file, key by key: what is read, and what the JSON Schema publishes.
 
-Used by `spec.drill_reader` and `spec.schema`. To add an action to `timeline`, add its dataclass to
-`spec.drill.Step` and one entry to `ACTIONS` here.
+Used by `spec.drill_reader` and `spec.schema`. The actions of `timeline` are in `spec.drill_actions`.
 """
 
 # ruff: noqa: ARG002  # every shape has the same two methods, whether it needs all of their arguments or not
@@ -9,14 +8,15 @@ Used by `spec.drill_reader` and `spec.schema`. To add an action to `timeline`, a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from breakroom.spec import compose_keys as keys
-from breakroom.spec.compose_forms import SignalName, duration
+from breakroom.spec.compose_forms import duration
 from breakroom.spec.compose_shapes import ACCEPTED, SERVICE, SERVICE_FIELDS
-from breakroom.spec.drill import METRICS, KillStep, Step
+from breakroom.spec.drill import METRICS, Step
+from breakroom.spec.drill_actions import ACTIONS
 from breakroom.spec.errors import Problems
 from breakroom.spec.nodes import MapNode, Node, ScalarNode, describe
 from breakroom.spec.shapes import (
@@ -36,7 +36,7 @@ from breakroom.spec.shapes import (
 )
 from breakroom.spec.units import Rate, Ratio
 
-__all__ = ["ACTIONS", "CONTENDER", "CONTENDER_KEYS", "DRILL", "NAME_PATTERN", "Action", "action_of"]
+__all__ = ["CONTENDER", "CONTENDER_KEYS", "DRILL", "NAME_PATTERN", "action_of"]
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
 
@@ -238,34 +238,6 @@ _OPERATOR = Fields(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One thing that a timeline can do: its form, and the step it becomes."""
-
-    shape: Fields
-    step: Callable[..., Step]
-    doc: str
-
-
-ACTIONS: Mapping[str, Action] = {
-    "kill": Action(
-        Fields(
-            "the action `kill`",
-            {
-                "tasks": Field(Integer(1, 1_000, "1"), "How many replicas (default 1)."),
-                "signal": Field(
-                    SignalName("SIGKILL", ending=True),
-                    "The signal their main process gets (default SIGKILL).",
-                ),
-            },
-            example="{tasks: 1, signal: SIGKILL}",
-        ),
-        KillStep,
-        "Replicas crash: their main process is sent a signal from outside the platform.",
-    )
-}
-
-
 def action_of(step: Step) -> str:
     """The action's key in a timeline for a step."""
     return next(name for name, action in ACTIONS.items() if action.step is type(step))
@@ -274,7 +246,7 @@ def action_of(step: Step) -> str:
 _AT = Field(duration("0s"), "When, from the moment of the steady state.", required=True)
 _STEP_KEYS = Fields(
     "a step",
-    {"at": _AT, **{n: Field(a.shape, a.doc, null_ok=True) for n, a in ACTIONS.items()}},
+    {"at": _AT, **{n: Field(a.shape, a.doc, null_ok=a.bare) for n, a in ACTIONS.items()}},
     example="{at: 0s, kill: {tasks: 1}}",
 )
 

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from breakroom.spec.drill import Contender, Drill, Step
+from breakroom.spec.drill_actions import as_written
 from breakroom.spec.drill_shapes import action_of
 
 __all__ = ["plan_digest", "shared_plan", "to_builtins"]
@@ -64,7 +65,7 @@ def _step(step: Step) -> dict[str, Any]:
     """A step in the file's form: `{"at": 0, "kill": {…}}`."""
     values: dict[str, Any] = _plain(step)
     at = values.pop("at")
-    return {"at": at, action_of(step): values}
+    return {"at": at, action_of(step): as_written(values)}
 
 
 def _plain(value: Any) -> Any:
