@@ -137,8 +137,9 @@ class SwarmDeployment:
     async def tasks(self) -> list[TaskView]:
         """All tasks of the present history, newest first within a slot."""
         await self._watching.look()
-        every = sorted(self._watching.book.tasks.values(), key=lambda task: (task.slot, -task.created))
-        return [self._view(task) for task in every]
+        book = self._watching.book
+        every = sorted(book.tasks.values(), key=lambda task: (task.slot, -task.created))
+        return [self._view(task) for task in every if task.id in book.listed]
 
     async def nodes(self) -> list[NodeView]:
         """The Swarm's nodes, the one that is talked to first."""

@@ -68,6 +68,8 @@ class TaskBook:
 
     def __init__(self, *, trial: str, service: str, tell_time: TellTime) -> None:
         self.tasks: dict[str, SwarmTask] = {}
+        self.listed: set[str] = set()
+        """Tasks of Swarm's last answer: it keeps 5 of a slot."""
         self.withdrawn = False
         self._trial = trial
         self._service = service
@@ -87,6 +89,7 @@ class TaskBook:
     def observe(self, rows: list[Mapping[str, Any]], names: Mapping[str, str]) -> list[TaskChanged]:
         """Take in an answer of the API; `names`: the nodes' host names by id. Returns what is new, in order of time."""
         found: list[TaskChanged] = []
+        self.listed = {str(row["ID"]) for row in rows}
         for row in sorted(rows, key=lambda row: str(row["CreatedAt"])):
             found += self._observe(row, names)
         # Tasks that are asked for no longer (history has a limit, the service may be gone) were told of already.

@@ -8,6 +8,7 @@ the containers of this node), and before API 1.44 a health check's `start_interv
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from breakroom.platforms.base import PlatformError
@@ -32,7 +33,7 @@ def service_body(
         name: its name in the Swarm.
         run: the run's id, for the labels.
         trial: the trial's id, for the labels.
-        publish: `ingress` publishes through the routing mesh, `host` on a free port of each task's node.
+        publish: `ingress` publishes through the routing mesh, `host` on a free port of each task's node as well.
         api: the daemon's API version.
 
     Raises:
@@ -70,7 +71,7 @@ def service_body(
         "Mode": {"Replicated": {"Replicas": deploy.replicas}},
         "UpdateConfig": _update(deploy.update_config),
         "RollbackConfig": _rollback(deploy.rollback_config),
-        "EndpointSpec": {"Mode": "vip", "Ports": [_port(port, publish) for port in spec.ports]},
+        "EndpointSpec": {"Mode": "vip", "Ports": _ports(spec, publish)},
     }
 
 
@@ -115,6 +116,18 @@ def _rollback(config: UpdateConfig) -> dict[str, Any]:
     # A rollback that fails cannot be rolled back: Swarm knows `pause` and `continue` only.
     action = "pause" if config.failure_action == "rollback" else config.failure_action
     return {**_update(config), "FailureAction": action}
+
+
+def _ports(spec: ServiceSpec, publish: PublishMode) -> list[dict[str, Any]]:
+    """The published ports. Behind breakroom's ingress the mesh publishes them too, on a port that nobody is told of.
+
+    Only a task that is attached to the mesh's network is stopped as published tasks are: 2 s after it left rotation.
+    One with ports in host mode alone gets its stop signal at once (tests/contract, `drain-2s`).
+    """
+    ports = [_port(port, publish) for port in spec.ports]
+    if publish == "host":
+        ports += [_port(replace(port, published=0), "ingress") for port in spec.ports]
+    return ports
 
 
 def _port(port: Port, publish: PublishMode) -> dict[str, Any]:
