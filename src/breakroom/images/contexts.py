@@ -1,12 +1,13 @@
 """Build contexts as directories, so that `docker build -t improved-app:v2 .` works there as the course has it.
 
-Used by `breakroom images --context`, for images whose Dockerfile says all there is to say. Writes below the directory it is given, and only over what it wrote before.
+Used by `breakroom images --context`, for images whose Dockerfile says all there is to say. Writes below the directory
+it is given, and only over what it wrote before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from breakroom.images.recipes import Recipe
 
@@ -32,6 +33,8 @@ def write_contexts(recipes: Sequence[Recipe], directory: Path) -> list[Path]:
             for path, file in recipe.context().items():
                 target = place / path
                 target.parent.mkdir(parents=True, exist_ok=True)
+                for parent in PurePosixPath(path).parents:
+                    (place / parent).chmod(0o755)  # whatever the umask: it goes into the image
                 target.write_bytes(file.content)
                 target.chmod(0o755 if file.executable else 0o644)
         except OSError as error:

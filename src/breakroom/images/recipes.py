@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from breakroom import __version__
 from breakroom.platforms.docker import hands_image
@@ -145,8 +145,15 @@ def _complete(file: ContextFile, source: str) -> ContextFile:
 def _tar(context: dict[str, ContextFile]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for path, file in sorted(context.items()):
+        # With the directories, as the docker command sends them: the layers, and so the image, are the same either way.
+        above = {str(parent) for path in context for parent in PurePosixPath(path).parents} - {"."}
+        for path in sorted({*context, *above}):
+            file = context.get(path)
             entry = tarfile.TarInfo(path)
+            if file is None:
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                archive.addfile(entry)
+                continue
             entry.size = len(file.content)
             entry.mode = 0o755 if file.executable else 0o644
             archive.addfile(entry, io.BytesIO(file.content))
