@@ -30,7 +30,8 @@ pytestmark = [
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     """A learner's directory, on a machine with breakroom's images."""
     contexts = tmp_path_factory.mktemp("course")
-    for words in (["images"], ["images", "--context", str(contexts), "--only", "improved-app:v2"]):
+    only = [word for name in ("memory-leak-app", "improved-app", "health-app") for word in ("--only", name)]
+    for words in (["images", *only], ["images", "--context", str(contexts), "--only", "improved-app:v2"]):
         subprocess.run([ROOT / "breakroom", *words], check=True)
     route = subprocess.run(
         ["ip", "route", "show", "default"], check=True, capture_output=True, text=True

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from vm.image import ROOT, Disks, VmError
 
-__all__ = ["TIMED_OUT", "Size", "prepare", "run"]
+__all__ = ["TIMED_OUT", "Size", "hand_in", "prepare", "run"]
 
 TIMED_OUT = 124
 """Exit code of a command that was cut off at the limit, as timeout(1) has it."""
@@ -63,7 +63,7 @@ def run(
     """
     with tempfile.TemporaryDirectory(prefix="breakroom-vm-") as scratch:
         place = Path(scratch)
-        _hand_in(place / "in.tar", command, head=head)
+        hand_in(place / "in.tar", command, head=head)
         code = _boot(disks, place / "in.tar", place, limit=limit, size=size)
         if out is not None:
             _bring_back(place, out)
@@ -86,7 +86,8 @@ def prepare(disks: Disks, base: Path) -> None:
             )
 
 
-def _hand_in(tar: Path, command: Sequence[str], *, head: bool) -> None:
+def hand_in(tar: Path, command: Sequence[str], *, head: bool) -> None:
+    """Write the tar that the machine unpacks: the checkout, the course's text if it lies beside it, and the command."""
     script = tar.with_name("command")
     script.write_text(f"exec {shlex.join(command)}\n")
     if head:
@@ -154,6 +155,8 @@ def _boot(
         alarm.cancel()
         process.kill()
         process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
     result = (place / "result").read_text().strip()
     if over.is_set() and not result:
         print(f"\ntest-vm: cut off after {limit:.0f} s; {_end(place)}", file=sys.stderr)
