@@ -30,7 +30,7 @@ from breakroom.platforms.base import PlatformError
 from breakroom.platforms.docker.connect import Daemon
 from breakroom.platforms.docker.hands import Act, Answer, checked
 from breakroom.platforms.docker.hands_image import AGENT_IMAGE, require_agent_image
-from breakroom.platforms.docker.names import labels, mark, object_name
+from breakroom.platforms.docker.names import OWNER, RUN, labels, mark, object_name
 
 __all__ = ["NODE_SOCKET", "Agents", "RemoteHands"]
 
@@ -172,7 +172,8 @@ class Agents:
                 "agent network",
                 DockerNetwork(docker, self._network).delete,  # type: ignore[no-untyped-call]
             )
-            left += await self._released()
+        if self._service and self._network:
+            left += await self._removed("agents", self._released)
         self._service = self._secret = self._network = ""
         self._agents.clear()
         return tuple(left)
@@ -188,11 +189,10 @@ class Agents:
                 {"Name": name, "Driver": "overlay", "Attachable": True, "Internal": True, "Labels": marks}
             )
             self._network = str(network.id)
-            shown = await network.show()
+            subnets = await _subnets(network)
         with self._daemon.asking("make the agents' secret"):
             made = await docker.secrets.create(name, self._key.hex(), labels=marks)
             self._secret = str(made["ID"])
-        subnets = [str(entry["Subnet"]) for entry in shown["IPAM"]["Config"]]
         with self._daemon.asking("make the agents' service"):
             service = await docker.services.create(
                 self._template(name, subnets, node_socket),
@@ -374,7 +374,7 @@ class Agents:
         while True:
             try:
                 with self._daemon.asking(f"remove the {what}"):
-                    await remove()
+                    found = await remove()
             except PlatformError as error:
                 if error.code == "not-found":
                     return ()
@@ -382,20 +382,36 @@ class Agents:
                     return (f"{what}: {error}",)
                 await asyncio.sleep(_LOOK_AGAIN_S)
             else:
-                return ()
+                return tuple(found) if isinstance(found, list) else ()
 
     async def _released(self) -> Iterable[str]:
-        """Wait until the agent on this node has let go of the network; Swarm removes both after it has said so."""
-        network = DockerNetwork(self._daemon.docker, self._network)  # type: ignore[no-untyped-call]
+        """Wait until the agents have ended: Swarm says that they are removed, and stops them after that.
+
+        Of the other nodes the tasks are all that can be seen; their containers go a moment later.
+        """
+        docker = self._daemon.docker
+        network = DockerNetwork(docker, self._network)  # type: ignore[no-untyped-call]
+        mine = json.dumps({"label": [f"{OWNER}=agent", f"{RUN}={self._run}"]})
         deadline = time.monotonic() + _REMOVE_SECONDS
-        while time.monotonic() < deadline:
+        while True:
+            left = []
+            with self._daemon.asking("see the agents gone"):
+                if any(task.get("ServiceID") == self._service for task in await docker.tasks.list()):
+                    left.append("agent tasks")
+                left += [
+                    f"agent container {one.id[:12]}"
+                    for one in await docker.containers.list(all="true", filters=mine)
+                ]
             try:
                 with self._daemon.asking("see the agents' network gone"):
                     await network.show()
+                left.append("agent network")
             except PlatformError as error:
-                return () if error.code == "not-found" else (f"agent network: {error}",)
+                if error.code != "not-found":
+                    raise
+            if not left or time.monotonic() > deadline:
+                return left
             await asyncio.sleep(_LOOK_AGAIN_S)
-        return (f"agent network: still there {_REMOVE_SECONDS:.0f} s after it was removed",)
 
 
 class _Relay:
@@ -497,6 +513,16 @@ class _Relay:
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(ConnectionError("the relay container has ended"))
+
+
+async def _subnets(network: DockerNetwork) -> list[str]:
+    """Its address ranges; the Swarm gives them out a moment after it has been made. Raises what aiodocker raises."""
+    async with asyncio.timeout(_READY_SECONDS):
+        while True:
+            shown = await network.show()
+            if found := [str(entry["Subnet"]) for entry in shown["IPAM"].get("Config") or ()]:
+                return found
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 def _address_on(task: dict[str, Any] | Any, network: str) -> str:
