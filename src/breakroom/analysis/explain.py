@@ -74,7 +74,7 @@ def parts(facts: TrialFacts, recovery: Recovery, until: int) -> list[Part]:
     found: list[Part] = []
     at = recovery.zero
     undone = _undone(facts)
-    if undone is not None and _nothing_replaced(facts, recovery, undone):
+    if undone is not None and _nothing_replaced(recovery, undone):
         end = min(max(undone, at), until)
         parts_of_it = [Part("fault-in-force", at, end), Part("after-undo", end, until)]
         return [part for part in parts_of_it if part.ns > 0]
@@ -100,7 +100,7 @@ def _undone(facts: TrialFacts) -> int | None:
     return undone if undone is not None and (end is None or undone < end) else None
 
 
-def _nothing_replaced(facts: TrialFacts, recovery: Recovery, undone: int) -> bool:
+def _nothing_replaced(recovery: Recovery, undone: int) -> bool:
     """Whether the way back was the end of the fault, not a new task that came into rotation before that."""
     back = recovery.at("in_rotation")
     return back is None or back >= undone

@@ -74,7 +74,7 @@ class LocalPlatform:
                 "engine_death": "pdeathsig" if linux else "environment-sweep",
                 "ingress": "breakroom",
                 "link_impairment": "ingress",
-                "pause": await asyncio.to_thread(freezer_means),
+                "pause": "sigstop" if self._memory else await asyncio.to_thread(freezer_means),
             },
             cannot=dict(CANNOT),
         )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Acts", "TaskGoneError"]
 
 _FILLED_WITHIN = 10_000_000_000
+_BOTH_WITHIN = 1_000_000_000
 _LOOK_SECONDS = 0.005
 _ENOUGH = 0.9
 """A task's memory moves while it is filled; so much of what was asked for must be seen."""
@@ -98,10 +99,15 @@ class Acts:
             if task not in node.running():
                 # Held in memory for this: an application that dies of the pressure has felt it.
                 return self._filled(task, holds=node.died_of_memory(task), before=before, used=used)
+            if not node.pressure.holds(task):
+                # Killed; with the task, whose own end is then about to be heard of, or instead of it.
+                deadline = min(deadline, time.monotonic_ns() + _BOTH_WITHIN)
+                continue
             used = node.memory.used(task, tuple(node.processes_of(task)))
-            if used >= before + _ENOUGH * size or not node.pressure.holds(task):
+            if used >= before + _ENOUGH * size:
                 break
-        return self._filled(task, holds=used >= before + _ENOUGH * size, before=before, used=used)
+        holds = node.pressure.holds(task) and used >= before + _ENOUGH * size
+        return self._filled(task, holds=holds, before=before, used=used)
 
     def free(self, task: str) -> None:
         """End the pressure; the task may be gone."""

@@ -29,15 +29,20 @@ _LOOK_SECONDS = 0.001
 class Freezer:
     """All frozen tasks of the engine.
 
-    `processes` gives the pids of a task; `limit_group` the version 2 group that it is in already, if it is in one.
+    `processes` gives the pids of a task; `limit_group` the version 2 group that it is in already, if it is in one;
+    without `groups`, none is made.
     """
 
     def __init__(
-        self, *, processes: Callable[[str], Iterable[int]], limit_group: Callable[[str], Path | None]
+        self,
+        *,
+        processes: Callable[[str], Iterable[int]],
+        limit_group: Callable[[str], Path | None],
+        groups: bool = True,
     ) -> None:
         self._processes = processes
         self._limit_group = limit_group
-        self._root = _find_root()
+        self._root = _find_root() if groups else None
         self._own: dict[str, Path] = {}
         self._frozen: set[str] = set()
         self._made = 0

@@ -109,7 +109,11 @@ class Node:
         self.ports = PortPool()
         self.memory = MemoryLimits(loop, processes=self.processes_of, kill=self.kill, means=memory_means)
         self._spares = Spares(loop, children, self.memory)
-        self.freezer = Freezer(processes=self.processes_of, limit_group=self.memory.unified_group)
+        self.freezer = Freezer(
+            processes=self.processes_of,
+            limit_group=self.memory.unified_group,
+            groups=memory_means != "rss-watch",
+        )
         self.pressure = Pressure(children)
 
     # --- instructions -----------------------------------------------------------------------------------------

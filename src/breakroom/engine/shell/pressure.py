@@ -2,7 +2,7 @@
 
 Used by `engine.shell.acts`. The filler is put into the task's control group where it has one; without one it counts
 as a process of the task, so that the watch of resident memory counts it too. It is not what the kernel is to kill when
-the limit is reached: as root it lowers its own score, else the task's processes get the highest for that time.
+the limit is reached: it lowers its own score; where it may not, the task's processes get the highest for that time.
 """
 
 from __future__ import annotations
@@ -20,8 +20,13 @@ from breakroom.engine.shell.processes import Children, Ended
 __all__ = ["Pressure"]
 
 _PROGRAM = """
-import mmap, resource, signal, sys
-size = int(sys.argv[1]) - resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+import mmap, signal, sys
+size, counted = int(sys.argv[1]), sys.argv[2]
+try:
+    with open("/proc/self/status") as status:
+        size -= sum(int(line.split()[1]) * 1024 for line in status if line.startswith(counted))
+except OSError:
+    pass
 try:
     with open("/proc/self/oom_score_adj", "w") as score:
         score.write("-999")
@@ -64,9 +69,11 @@ class Pressure:
             for filler in fillers:
                 filler.ended = filler.ended or filler.pid == ended.pid
 
-        command = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(size)]
+        # A control group counts what is the filler's alone; the watch of resident memory, shared pages too.
+        counted = "VmRSS:" if cgroup_fd is None else "RssAnon:"
+        command = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(size), counted]
         pid = self._children.spawn(command, env=env, cgroup_fd=cgroup_fd, on_exit=on_exit)
-        fillers.append(_Filler(pid, scores={} if os.geteuid() == 0 else _make_first_to_die(pids)))
+        fillers.append(_Filler(pid, scores={} if _can_be_spared() else _make_first_to_die(pids)))
         return pid
 
     def holds(self, task: str) -> bool:
@@ -83,6 +90,18 @@ class Pressure:
             for pid, score in filler.scores.items():
                 _set_score(pid, score)
         return [filler.pid for filler in fillers]
+
+
+def _can_be_spared() -> bool:
+    """Whether a process of ours may lower its own score."""
+    try:
+        own = Path("/proc/self/oom_score_adj")
+        before = own.read_text(encoding="ascii").strip()
+        own.write_text(str(int(before) - 1), encoding="ascii")
+        own.write_text(before, encoding="ascii")
+    except OSError:
+        return False
+    return True
 
 
 def _make_first_to_die(pids: Iterable[int]) -> dict[int, str]:
