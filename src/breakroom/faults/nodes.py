@@ -15,7 +15,7 @@ from breakroom.spec.drill_steps import ANY_NODE
 __all__ = ["choose_node", "cut", "node_lives", "tasks_on"]
 
 _SELF_HEALING_AFTER = 30_000_000_000
-"""How long after its time a cut heals by itself, should nobody heal it."""
+"""How long after the trial's time a cut heals by itself, should nobody heal it."""
 
 
 async def choose_node(ctx: FaultContext, wanted: str, what: str, *, reachable: bool) -> NodeView:
@@ -76,7 +76,8 @@ async def cut(ctx: FaultContext, action: str, kind: str, wanted: str, lasts: int
         FaultError: there is none that could be, or the platform cannot do that.
     """
     node = await choose_node(ctx, wanted, "cut off", reachable=False)
-    within = (lasts if lasts is not None else ctx.longest) + _SELF_HEALING_AFTER
+    # A node that is cut off cannot be told to heal: one whose loss has a length heals by itself when that is over.
+    within = lasts if lasts is not None else ctx.longest + _SELF_HEALING_AFTER
 
     async def act(subject: str) -> Evidence:
         return await ctx.deployment.cut_node(subject, within)

@@ -7,6 +7,7 @@ what they did and give it a mark of this run. Nothing here decides whom to act o
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
@@ -22,12 +23,18 @@ from breakroom.platforms.swarm.hands import SwarmHands
 from breakroom.platforms.swarm.nodes import NodeList
 from breakroom.platforms.swarm.tasks import SwarmTask
 
-__all__ = ["TaskActs"]
+__all__ = ["TaskActs", "listens"]
 
 _CUT_AFTER_S = 0.5
 """A node that is told to cut itself off waits so long, so that its answer still leaves it."""
 _LASTS_SECONDS = 3600.0
 """What is in force heals itself after this, should breakroom be killed."""
+_GOSSIP_PORT = 7946
+"""Every node of a Swarm listens there (TCP) for the others."""
+_CONNECT_SECONDS = 0.3
+_SILENT_SECONDS = 5.0
+_LOOK_SECONDS = 0.2
+_BACK_NS = 30_000_000_000
 _KERNEL_ONLY = ("corrupt", "duplicate")
 _INGRESS_ONLY = ("reset",)
 _GONE = frozenset({"gone", "not-in-container"})
@@ -43,6 +50,8 @@ class TaskActs:
         self._hands = hands
         self._link: dict[str, Any] | None = None
         """In force by the kernel for every task, also for those to come."""
+        self._healed_at: dict[str, int] = {}
+        """When a node that was cut off heals itself, on the journal's clock."""
 
     # --- processes --------------------------------------------------------------------------------------------
 
@@ -161,9 +170,12 @@ class TaskActs:
     async def cut_node(self, node: str, within: int) -> Evidence:
         """Have a node drop all that comes from and goes to the others; it heals itself after `within` ns.
 
-        The proof that it is in effect is what the Swarm sees: the answer of the node itself could no longer come.
+        The proof is from this side: what listened on the node's address does not answer any more. Where that address
+        cannot be reached from here at all, the word of the node itself must do.
         """
         self._need_hands(node, "cut it off")
+        address = self._nodes.address(node)
+        witness = await listens(address)
         act = {
             "act": "partition-set",
             "mark": self._mark,
@@ -172,19 +184,51 @@ class TaskActs:
             "after_s": _CUT_AFTER_S,
         }
         answer = await self._hands.act(act, node=node)
-        detail = {
-            "node": self._nodes.names.get(node, node),
-            "after_s": _CUT_AFTER_S,
-            "within_s": within / 1e9,
-        }
         at = self._when(node, answer) + int(_CUT_AFTER_S * 1e9)
-        return Evidence(holds=True, t=at, means="nft", detail=detail)
+        self._healed_at[node] = at + within
+        detail: dict[str, Any] = {"node": self._nodes.names.get(node, node), "within_s": within / 1e9}
+        if not witness:
+            return Evidence(holds=True, t=at, means="nft", detail={**detail, "witness": "the node itself"})
+        silent = await _silent_since(address)
+        return Evidence(
+            holds=silent is not None,
+            t=silent if silent is not None else time.monotonic_ns(),
+            means="nft",
+            detail={**detail, "witness": f"{address} does not answer"},
+        )
 
     async def heal_node(self, node: str) -> None:
-        """Connect it again, if it can be reached; else it does so by itself when its time is over."""
-        if self._hands.reaches(node):
-            act = {"act": "partition-clear", "mark": self._mark, "scope": "node"}
-            await self._hands.act(act, node=node)
+        """Connect it again. What is cut off from everybody cannot be told to: then its own time is waited for.
+
+        Raises:
+            PlatformError: `not-healed`: it has not come back although its time is over.
+        """
+        try:
+            if self._hands.reaches(node):
+                act = {"act": "partition-clear", "mark": self._mark, "scope": "node"}
+                await self._hands.act(act, node=node)
+        except PlatformError as error:
+            if error.code != "agent-silent":
+                raise
+            await self._back_by_itself(node)
+        self._healed_at.pop(node, None)
+
+    async def _back_by_itself(self, node: str) -> None:
+        deadline = max(self._healed_at.get(node, 0), time.monotonic_ns()) + _BACK_NS
+        while time.monotonic_ns() < deadline:
+            with self._daemon.asking("look at the nodes"):
+                await self._nodes.refresh()
+            state = str((self._nodes.rows.get(node, {}).get("Status") or {}).get("State") or "")
+            over = time.monotonic_ns() >= self._healed_at.get(node, 0)
+            # A short cut may not have been noticed; then the node was never anything but ready.
+            if state == "ready" and over:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+        raise PlatformError(
+            "not-healed",
+            f"node {self._nodes.names.get(node, node)} has not come back",
+            "look at it there: `nft list tables` shows breakroom's table if it is still cut off",
+        )
 
     # --- within -----------------------------------------------------------------------------------------------
 
@@ -259,6 +303,28 @@ class TaskActs:
         if self._daemon.local and self._nodes.is_here(node) and isinstance(done, int):
             return min(done, time.monotonic_ns())
         return time.monotonic_ns()
+
+
+async def listens(address: str) -> bool:
+    """Whether a node answers at its address, on the port that every Swarm node has open."""
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(address, _GOSSIP_PORT)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+async def _silent_since(address: str) -> int | None:
+    """When a node was first found not to answer; None if it goes on answering."""
+    deadline = asyncio.get_running_loop().time() + _SILENT_SECONDS
+    while asyncio.get_running_loop().time() < deadline:
+        asked = time.monotonic_ns()
+        if not await listens(address):
+            return asked
+        await asyncio.sleep(_LOOK_SECONDS / 4)
+    return None
 
 
 def _refusal(code: str, message: str, hint: str = "") -> Exception:
