@@ -49,6 +49,10 @@ _NO_IMAGE = re.compile(
 _NAME_TAKEN = re.compile(
     r"name .{0,200}(already in use|conflicts with an existing)|already exists", re.IGNORECASE | re.DOTALL
 )
+_TLS_HINT = (
+    "set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH (with ca.pem, cert.pem, key.pem), "
+    "or check the context's certificates"
+)
 _START_HINT = (
     "start it (`sudo systemctl start docker`, or Docker Desktop), "
     "or run with `--platform local`, which needs none"
@@ -82,7 +86,7 @@ def translate(error: BaseException, *, doing: str, host: str, connected: bool = 
         return PlatformError(
             "tls-failed",
             f"cannot {doing}: the daemon at {host} and this machine do not agree on TLS: {cause}",
-            "check DOCKER_CERT_PATH (ca.pem, cert.pem, key.pem) or the context's certificates",
+            _TLS_HINT,
         )
     if isinstance(cause, PermissionError):
         return _permission(doing, host)
@@ -121,6 +125,8 @@ def _answered(error: DockerError, doing: str) -> PlatformError:
     """The daemon was reached and said no."""
     said = " ".join(str(error.message).split())
     text = f"cannot {doing}: {said}"
+    if "HTTP request to an HTTPS server" in said:
+        return PlatformError("tls-failed", f"{text}: the daemon speaks TLS", _TLS_HINT)
     if _PORT_TAKEN.search(said):
         return PlatformError(
             "port-taken", text, "end what holds the port (`docker ps`, `ss -ltnp`), or publish another one"
