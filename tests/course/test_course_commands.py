@@ -47,7 +47,10 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
 
 
 @pytest.mark.parametrize("command", course_commands(), ids=lambda command: command.id)
-def test_command_of_the_course_has_its_outcome(runner: Runner, command: Command) -> None:
+def test_command_of_the_course_has_its_outcome(
+    runner: Runner, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
     outcome = runner.run(command)
-    print(outcome.text)
+    with capsys.disabled():  # who watches sees the log as it grows
+        print(f"\n{outcome.text}", flush=True)
     assert outcome.ok, outcome.text

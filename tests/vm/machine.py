@@ -26,6 +26,8 @@ __all__ = ["TIMED_OUT", "Size", "hand_in", "prepare", "run"]
 TIMED_OUT = 124
 """Exit code of a command that was cut off at the limit, as timeout(1) has it."""
 _PREPARE_SECONDS = 300.0
+_LAST_WORDS_SECONDS = 30.0
+"""So long before the machine is switched off for its time the command is interrupted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ def run(
     """
     with tempfile.TemporaryDirectory(prefix="breakroom-vm-") as scratch:
         place = Path(scratch)
-        hand_in(place / "in.tar", command, head=head)
+        hand_in(place / "in.tar", command, head=head, until=time.time() + limit - _LAST_WORDS_SECONDS)
         code = _boot(disks, place / "in.tar", place, limit=limit, size=size)
         if out is not None:
             _bring_back(place, out)
@@ -86,10 +88,16 @@ def prepare(disks: Disks, base: Path) -> None:
             )
 
 
-def hand_in(tar: Path, command: Sequence[str], *, head: bool) -> None:
-    """Write the tar that the machine unpacks: the checkout, the course's text if it lies beside it, and the command."""
+def hand_in(tar: Path, command: Sequence[str], *, head: bool, until: float) -> None:
+    """Write the tar that the machine unpacks: the checkout, the course's text if it lies beside it, and the command.
+
+    `until` is the time of day (seconds of the epoch) at which the command is interrupted, so that its log comes out.
+    """
     script = tar.with_name("command")
-    script.write_text(f"exec {shlex.join(command)}\n")
+    script.write_text(
+        f"left=$(({until:.0f} - $(date +%s)))\n"
+        f'exec timeout --signal=INT --kill-after=10 "$((left > 1 ? left : 1))" {shlex.join(command)}\n'
+    )
     if head:
         words = ["git", "-C", str(ROOT), "archive", "--prefix=breakroom/", f"--output={tar}", "HEAD"]
         subprocess.run(words, check=True)
