@@ -64,7 +64,14 @@ class Tool:
         return subprocess.Popen(
             [sys.executable, "-m", "breakroom", *arguments],
             cwd=self.directory,
-            env={**os.environ, "LC_ALL": "C.UTF-8", "COLUMNS": "200", **(env or {})},
+            env={
+                **os.environ,
+                "LC_ALL": "C.UTF-8",
+                "COLUMNS": "200",
+                # Runs that a test kills are not to stand in the registry of whoever runs the tests.
+                "XDG_STATE_HOME": f"{self.directory}-state",
+                **(env or {}),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

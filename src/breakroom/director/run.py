@@ -33,6 +33,7 @@ from breakroom.journal.records import (
     RunStarted,
     ToolCost,
 )
+from breakroom.journal.registry import register
 from breakroom.journal.store import JournalError, JournalWriter
 from breakroom.platforms.base import USAGE_CODES, Capabilities, Platform, PlatformError, RunInfo
 
@@ -88,6 +89,12 @@ def make_run_directory(out: Path, label: str) -> Path:
         return directory
 
 
+_NOT_ASKED = frozenset(
+    {"platform.daemon-died", "platform.ssh-failed", "platform.docker-error", "platform.refused"}
+)
+"""Problems after which nobody knows what the daemon still has; before anything was made they cost a look, no more."""
+
+
 async def run_plan(plan: RunPlan, platform: Platform, directory: Path, observer: Observer) -> RunOutcome:
     """Open the platform, run every trial of the plan, close the platform.
 
@@ -109,6 +116,9 @@ async def run_plan(plan: RunPlan, platform: Platform, directory: Path, observer:
         await shielded(platform.close())
         raise
     journal.listen(observer.record)
+    registration = register(directory.name, directory, plan.platform)
+    left = _Left()
+    journal.listen(left.observe)
     this = asyncio.current_task()
 
     def give_up(_failure: JournalError) -> None:
@@ -121,6 +131,9 @@ async def run_plan(plan: RunPlan, platform: Platform, directory: Path, observer:
     reason, usage, hint, begun = "", False, "", False
     try:
         _write_start(journal, plan, directory.name)
+        if registration.problem:
+            params = {"message": registration.problem}
+            journal.append(Problem(t=began, severity="note", code="registry-unwritable", params=params))
         observer.run_started(plan, directory)
         await platform.open(RunInfo(run_id=directory.name, directory=directory), journal.append)
         capabilities = await platform.capabilities()
@@ -140,10 +153,25 @@ async def run_plan(plan: RunPlan, platform: Platform, directory: Path, observer:
         except asyncio.CancelledError:
             outcome, reason = "aborted", "interrupted"
         finally:
+            registration.finish(clean=left.nothing)
             _write_end(journal, began, outcome, reason)
     return RunOutcome(
         directory=directory, outcome=outcome, reason=reason, usage_error=usage, hint=hint, begun=begun
     )
+
+
+class _Left:
+    """Whether anything of the run may still be there at its end; then its entry in the registry stays."""
+
+    def __init__(self) -> None:
+        self.nothing = True
+
+    def observe(self, record: Record) -> None:
+        """What was found to be left, and a daemon that could not be asked any more."""
+        if isinstance(record, CleanlinessChecked) and record.left:
+            self.nothing = False
+        if isinstance(record, Problem) and record.code in _NOT_ASKED:
+            self.nothing = False
 
 
 async def _close(platform: Platform, journal: JournalWriter) -> None:

@@ -37,6 +37,9 @@ MESSAGES: dict[str, str] = {
         "later one does."
     ),
     "left-behind": N_("Left on the machine after the trial: {what}"),
+    "registry-unwritable": N_(
+        "The run could not be entered in the registry of runs, which `breakroom cleanup` works from: {message}"
+    ),
     "platform.*": N_("The platform could not do its part: {message}{hint:aside}"),
     "fault.*": N_("The fault could not be injected: {message}"),
 }
