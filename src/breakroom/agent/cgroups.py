@@ -113,6 +113,10 @@ def memory_events(place: Place) -> dict[str, int]:
     if place.version == 1:
         control = _table(group / "memory.oom_control")
         hits, peak = _number(group / "memory.failcnt"), _number(group / "memory.max_usage_in_bytes")
+        with contextlib.suppress(
+            ActError
+        ):  # where swap is limited too, and as tightly, that limit is hit first
+            hits += _number(group / "memory.memsw.failcnt")
         return {"oom_kills": control.get("oom_kill", 0), "limit_hits": hits, "peak_bytes": peak, **control}
     events = _table(group / "memory.events")
     found = {"oom_kills": events.get("oom_kill", 0), "limit_hits": events.get("max", 0), **events}

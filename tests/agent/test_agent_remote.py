@@ -1,0 +1,185 @@
+"""Agents on a three-node Swarm: acts on every node, messages of others refused, and everything removed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.agent_kit import target, until
+from breakroom.agent.messages import seal
+from breakroom.platforms.base import PlatformError
+from breakroom.platforms.docker.connect import opened
+from breakroom.platforms.docker.hands_image import AGENT_IMAGE
+from breakroom.platforms.docker.hands_remote import Agents
+from docker_lab.lab import STATE, Host
+
+RUN = "20261123-220000-test-dcba21"
+SOCKET = f"{STATE}/sockets/{{{{.Node.Hostname}}}}"
+Hosts = tuple[Host, ...]
+
+
+@asynccontextmanager
+async def _agents(hosts: Hosts) -> AsyncIterator[tuple[Agents, list[str]]]:
+    """The agents, and their nodes' ids in the order of the hosts; afterwards nothing of them may be anywhere."""
+    async with opened({"DOCKER_HOST": hosts[0].docker_host}) as daemon:
+        agents = await Agents.open(daemon, RUN, node_socket=SOCKET)
+        try:
+            yield agents, [host.docker("info", "-f", "{{.Swarm.NodeID}}").strip() for host in hosts]
+        finally:
+            assert await agents.close() == ()
+    _nothing_left(hosts)
+
+
+def _nothing_left(hosts: Hosts) -> None:
+    for host in hosts:
+        for words in (("ps", "-aq"), ("network", "ls", "-q")):
+            until(
+                lambda host=host, words=words: not host.docker(*words, "--filter", "label=breakroom").split()
+            )
+    for words in (("service", "ls", "-q"), ("secret", "ls", "-q")):
+        assert hosts[0].docker(*words, "--filter", "label=breakroom").split() == []
+
+
+def test_remote_agents_act_on_every_node(agent_hosts: Hosts) -> None:
+    targets = [target(host) for host in agent_hosts]
+
+    async def main() -> None:
+        async with _agents(agent_hosts) as (agents, nodes):
+            assert not agents.reaches("nowhere")
+            for node, one in zip(nodes, targets, strict=True):
+                hands = agents.hands(node)
+                await hands.act({"act": "signal", "signal": "SIGSTOP", **one.named})
+                assert (await hands.act({"act": "process-state", **one.named}))["state"] == "T"
+                await hands.act({"act": "signal", "signal": "SIGCONT", **one.named})
+            last = agents.hands(nodes[2])
+            # Left in force: closing sweeps it from a node whose Docker breakroom cannot ask.
+            await last.act({"act": "partition-set", "within_s": 600, **targets[2].named})
+            await last.act({"act": "memory-fill", "bytes": 1 << 20, "within_s": 600, **targets[2].named})
+            assert not targets[2].reached()
+            with pytest.raises(PlatformError) as caught:
+                await last.act({"act": "signal", "signal": "SIGKILL", "container": targets[2].id, "pid": 1})
+            assert caught.value.code == "not-in-container"
+        assert targets[2].reached()
+
+    try:
+        asyncio.run(main())
+    finally:
+        for one in targets:
+            one.host.docker("rm", "-f", one.id)
+
+
+def test_remote_agents_refuse_forged_and_replayed_messages(agent_hosts: Hosts) -> None:
+    async def main() -> None:
+        async with _agents(agent_hosts) as (agents, nodes):
+            relay, agent = agents._relay, agents._agents[nodes[1]]
+            assert relay is not None
+            recorded: list[str] = []
+            ask = relay.ask
+
+            async def recording(address: str, line: str, wait: float) -> str:
+                recorded.append(line)
+                return await ask(address, line, wait)
+
+            relay.ask = recording  # type: ignore[method-assign]
+            await agents.act({"act": "probe"}, node=nodes[1])
+            relay.ask = ask  # type: ignore[method-assign]
+
+            async def told(line: str, node: str = nodes[1]) -> Any:
+                return json.loads(await ask(agents._agents[node].address, line, 10)).get("refused")
+
+            assert await told(recorded[0]) == "replayed"
+            assert await told(recorded[0], nodes[2]) == "not-for-me"
+            assert await told(recorded[0].replace("probe", "sweep")) == "forged"
+            assert await told("GET / HTTP/1.1") == "malformed"
+            request = json.loads(json.loads(recorded[0])["body"])
+            assert await told(seal(b"guessed", "request", {**request, "nonce": "0" * 32})) == "forged"
+            late = {**request, "nonce": "1" * 32, "time_ns": request["time_ns"] - 3600 * 10**9}
+            assert await told(seal(agents._key, "request", late)) == "stale"
+            old = {**request, "nonce": "2" * 32, "session": "another"}
+            assert await told(seal(agents._key, "request", old)) == "stale"
+            assert agent.session
+
+    asyncio.run(main())
+
+
+def test_remote_agent_listens_on_the_runs_network_alone_and_holds_nothing(agent_hosts: Hosts) -> None:
+    async def main() -> None:
+        async with _agents(agent_hosts) as (agents, nodes):
+            host = agent_hosts[1]
+            (container,) = host.docker("ps", "-q", "--filter", "label=breakroom=agent").split()
+            pid = host.docker("inspect", "-f", "{{.State.Pid}}", container).strip()
+            words = ["nsenter", f"--net=/proc/{pid}/ns/net", "ss", "-Hltn"]
+            listening = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+            # Docker's own resolver is on 127.0.0.11.
+            outside = [line.split()[3] for line in listening if "127.0.0.11" not in line]
+            assert outside == [f"{agents._agents[nodes[1]].address}:7077"]
+            status = Path(f"/proc/{pid}/status").read_text()
+            assert "CapEff:\t0000000000000000" in status
+
+    asyncio.run(main())
+
+
+def test_remote_agent_started_anew_is_met_again(agent_hosts: Hosts) -> None:
+    async def main() -> None:
+        async with _agents(agent_hosts) as (agents, nodes):
+            before = agents._agents[nodes[1]].session
+            agents._agents[nodes[1]].session = "of an earlier life"
+            assert (await agents.act({"act": "probe"}, node=nodes[1]))["ok"]
+            assert agents._agents[nodes[1]].session == before
+
+    asyncio.run(main())
+
+
+def test_remote_node_is_cut_off_and_comes_back_by_itself(agent_hosts: Hosts) -> None:
+    async def main() -> None:
+        async with _agents(agent_hosts) as (agents, nodes):
+            within = 20
+            told = await agents.act(
+                {"act": "partition-set", "scope": "node", "within_s": within}, node=nodes[2]
+            )
+            # The answer came out before the cut did.
+            assert told["after_s"] > 0
+            await asyncio.to_thread(until, lambda: not _pings(agent_hosts[0], agent_hosts[2]))
+            with pytest.raises(PlatformError) as caught:
+                await agents.act({"act": "partition-show", "scope": "node"}, node=nodes[2])
+            assert caught.value.code == "agent-silent"
+            await asyncio.to_thread(until, lambda: _pings(agent_hosts[0], agent_hosts[2]), 60)
+            assert not (await agents.act({"act": "partition-show", "scope": "node"}, node=nodes[2]))["active"]
+
+    asyncio.run(main())
+
+
+def test_remote_agents_say_which_node_lacks_the_image(agent_hosts: Hosts) -> None:
+    poor = agent_hosts[2]
+    poor.docker("tag", AGENT_IMAGE, "kept:latest")
+    poor.docker("rmi", AGENT_IMAGE)
+
+    async def main() -> None:
+        async with opened({"DOCKER_HOST": agent_hosts[0].docker_host}) as daemon:
+            with pytest.raises(PlatformError) as caught:
+                await Agents.open(daemon, RUN, node_socket=SOCKET)
+            assert caught.value.code == "image-missing"
+            assert poor.namespace in str(caught.value)
+            assert agent_hosts[1].namespace not in str(caught.value)
+            assert f"docker save {AGENT_IMAGE} | ssh {poor.namespace} docker load" in caught.value.hint
+
+    try:
+        asyncio.run(main())
+        _nothing_left(agent_hosts)
+    finally:
+        poor.docker("tag", "kept:latest", AGENT_IMAGE)
+        poor.docker("rmi", "kept:latest")
+
+
+def _pings(one: Host, other: Host) -> bool:
+    # TCP, not ICMP: what a Swarm's managers and workers speak.
+    words = one.command("curl", "-s", "-o", "/dev/null", "-m", "1", f"http://{other.address}:7946/")
+    # 7: refused or no route; 28: nothing came back. Anything else was an answer of sorts.
+    return subprocess.run(words, capture_output=True, check=False).returncode not in {7, 28}
