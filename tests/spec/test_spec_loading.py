@@ -249,3 +249,12 @@ def test_a_built_in_name_wins_over_a_file_of_that_name(
     (tmp_path / "kill").mkdir()
     monkeypatch.chdir(tmp_path)
     assert load_drill("kill", pace="quick", env={}).source == "built-in"
+
+
+def test_a_contender_that_is_taken_away_is_gone_at_every_pace(tmp_path: Path) -> None:
+    path = tmp_path / "one.yaml"
+    path.write_text("extends: kill\ncontenders: {single: null, single-restart: null}\n")
+    for pace in ("quick", "course"):
+        drill = load_drill(path, pace=pace, env={})
+        assert [contender.name for contender in drill.contenders] == ["orchestrated"]
+        assert {condition.contender for condition in drill.expect} == {"orchestrated"}

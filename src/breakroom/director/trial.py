@@ -104,7 +104,7 @@ async def run_trial(ctx: TrialContext) -> Outcome:
         asyncio.CancelledError: the run was interrupted; everything is cleaned up and written before it is raised.
     """
     _write_start(ctx)
-    impossible = why_impossible(ctx.plan.drill, ctx.cannot)
+    impossible = why_impossible(ctx.plan.drill, ctx.plan.contender, ctx.cannot)
     if impossible:
         ctx.problem("warning", "trial-skipped", message=impossible)
         ctx.emit(TrialEnded(t=ctx.now(), trial=ctx.trial, outcome="skipped", reason=impossible))

@@ -67,7 +67,8 @@ def describe(record: Record, tr: Translator) -> Line | None:
             return Line(record.t, message)
         case Problem(code=code, params=params):
             return Line(record.t, tr.message(code, params), "bad" if record.severity == "error" else "plain")
-        case TrialEnded(outcome=outcome, reason=reason) if outcome != "completed":
+        # Of a skipped trial its problem has said all.
+        case TrialEnded(outcome=outcome, reason=reason) if outcome not in {"completed", "skipped"}:
             return Line(
                 record.t,
                 tr.say("ended: {outcome:trial_outcome} ({reason})", outcome=outcome, reason=reason),

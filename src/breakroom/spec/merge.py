@@ -41,7 +41,7 @@ def merge_drill(base: MapNode, over: MapNode) -> MapNode:
 
     Three keys mean more than their parts: `service` replaces the base's service (a mixture of two services would be
     neither), with what the base's paces say of it; a `load` that names another `model` replaces the base's load; and
-    with a contender that is taken away go the base's conditions about it.
+    with a contender that is taken away go the base's conditions about it, and what the base's paces say of it.
     """
     base = base.without("name")
     if not is_null(over.get("service")) and "service" in over.entries:
@@ -50,6 +50,7 @@ def merge_drill(base: MapNode, over: MapNode) -> MapNode:
         base = _everywhere(base, lambda part: part.without("load"))
     if gone := _taken_away(over):
         base = _everywhere(base, lambda part: _without_conditions(part, gone))
+        base = _in_paces(base, lambda part: _without_contenders(part, gone))
     return MapNode(merge_document(base, over).entries, over.place)
 
 
@@ -90,9 +91,19 @@ def _without_conditions(part: MapNode, contenders: frozenset[str]) -> MapNode:
     return part.with_entry("expect", Entry(expect.key_place, SeqNode(tuple(kept), expect.node.place)))
 
 
+def _without_contenders(part: MapNode, contenders: frozenset[str]) -> MapNode:
+    entry = part.entries.get("contenders")
+    if entry is None or not isinstance(entry.node, MapNode):
+        return part
+    return part.with_entry("contenders", Entry(entry.key_place, entry.node.without(*contenders)))
+
+
 def _everywhere(drill: MapNode, change: Callable[[MapNode], MapNode]) -> MapNode:
     """Change the document and each of its paces."""
-    drill = change(drill)
+    return _in_paces(change(drill), change)
+
+
+def _in_paces(drill: MapNode, change: Callable[[MapNode], MapNode]) -> MapNode:
     paces = drill.entries.get("pace")
     if paces is None or not isinstance(paces.node, MapNode):
         return drill
