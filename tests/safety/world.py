@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from docker_lab.lab import Host
 
 __all__ = ["Ended", "Machine", "make_ours", "make_theirs", "world"]
 
+_SERVING_SECONDS = 60.0
 _RUN = """
 import json, sys
 from pathlib import Path
@@ -192,13 +194,11 @@ def _make_ours_in_swarm(host: Host, run: str, tag: str) -> set[tuple[str, str]]:
     host.docker("config", "create", *marks(run, "config"), f"{tag}-config", str(secret))
     host.docker("network", "create", "--driver", "overlay", *marks(run, "network"), f"{tag}-overlay")
     host.docker(
-        "service", "create", "--no-resolve-image", "--name", f"{tag}-service", "--replicas", "2",
+        "service", "create", "--detach", "--no-resolve-image", "--name", f"{tag}-service", "--replicas", "2",
         "--network", f"{tag}-overlay", "--secret", f"{tag}-secret", "--stop-grace-period", "1s",
         *marks(run, "service"), *marks(run, "container", "--container-label"), BASE_IMAGE, "sleep", "1000",
     )  # fmt: skip
-    first = host.docker("ps", "-q", "--filter", f"label=com.docker.swarm.service.name={tag}-service").split()[
-        0
-    ]
+    first = _serving(host, f"{tag}-service", 2)[0]
     host.docker("pause", first)
     (node,) = host.docker("node", "ls", "-q").split()
     host.docker(
@@ -213,6 +213,23 @@ def _make_ours_in_swarm(host: Host, run: str, tag: str) -> set[tuple[str, str]]:
         ("service", f"{tag}-service"),
         ("node", name),
     }
+
+
+def _serving(host: Host, service: str, count: int) -> list[str]:
+    """The ids of a service's containers, when so many run."""
+    deadline = time.monotonic() + _SERVING_SECONDS
+    words = (
+        "ps",
+        "-q",
+        "--filter",
+        f"label=com.docker.swarm.service.name={service}",
+        "--filter",
+        "status=running",
+    )
+    while len(found := host.docker(*words).split()) < count:
+        assert time.monotonic() < deadline, f"{service} does not run"
+        time.sleep(0.1)
+    return found
 
 
 def make_theirs(host: Host) -> None:
@@ -233,9 +250,11 @@ def make_theirs(host: Host) -> None:
             "network", "create", "--driver", "overlay", "--label", "project=breakroom", "theirs-overlay"
         )
         host.docker(
-            "service", "create", "--no-resolve-image", "--name", "theirs-service", "--network", "theirs-overlay",
-            "--label", "other=breakroom", "--constraint", "node.role==manager", BASE_IMAGE, "sleep", "1000",
+            "service", "create", "--detach", "--no-resolve-image", "--name", "theirs-service",
+            "--network", "theirs-overlay",
+            "--label", "other=breakroom", "--stop-grace-period", "0s", BASE_IMAGE, "sleep", "1000",
         )  # fmt: skip
+        _serving(host, "theirs-service", 1)
         (node,) = host.docker("node", "ls", "-q").split()
         host.docker("node", "update", "--label-add", "theirs=1", node)
 
