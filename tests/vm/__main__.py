@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,9 @@ def main() -> int:
     """Run the suite, or the command; returns its exit code, 124 at the limit, 125 if there is no machine."""
     arguments = _arguments()
     begun = time.monotonic()
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # then scratch files are removed, too
     try:
         _get_tools()
         made = disks(prepare, _say)

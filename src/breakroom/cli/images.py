@@ -42,7 +42,7 @@ class ImagesArguments:
 def images_command(arguments: ImagesArguments) -> int:
     """Build, list, or write build contexts; returns 0, or ends the command with 2 or 3 and a message."""
     tr = choose_translator(arguments.lang)
-    recipes = _chosen(_all_recipes(), arguments.only)
+    recipes = _chosen(_known(arguments.only), arguments.only)
     if arguments.context is not None:
         return _write([one for one in recipes if not one.labels], arguments.context, tr, json=arguments.json)
     try:
@@ -60,7 +60,10 @@ def images_command(arguments: ImagesArguments) -> int:
 _OWN_USAGE = frozenset({"build-failed", "docker-host", "docker-config"})
 
 
-def _all_recipes() -> tuple[Recipe, ...]:
+def _known(only: Sequence[str]) -> tuple[Recipe, ...]:
+    """All there are; the agent's, which takes long to put together, only if it may be wanted."""
+    if only and all(_chosen_by(word, app_recipes()) for word in only):
+        return app_recipes()
     try:
         return (*app_recipes(), agent_recipe())
     except PlatformError as error:  # a part is for Linux only; the sample services do without
@@ -72,11 +75,15 @@ def _chosen(known: Sequence[Recipe], only: Sequence[str]) -> list[Recipe]:
     """Those that `--only` names, by a tag, or by the name for all its tags."""
     wanted = []
     for word in only:
-        found = [one for one in known if word in one.tags or word == one.name.partition(":")[0]]
+        found = _chosen_by(word, known)
         if not found:
             fail(f"--only {word}: there is no such image; there are {', '.join(one.name for one in known)}")
         wanted += found
     return [one for one in known if one in wanted] if only else list(known)
+
+
+def _chosen_by(word: str, known: Sequence[Recipe]) -> list[Recipe]:
+    return [one for one in known if word in one.tags or word == one.name.partition(":")[0]]
 
 
 def _write(recipes: Sequence[Recipe], directory: Path, tr: Translator, *, json: bool) -> int:
