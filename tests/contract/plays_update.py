@@ -147,7 +147,7 @@ async def parallelism_zero(scene: Scene) -> None:
     row("paused-rollback", "A paused update can be rolled back by hand", "SK manager/controlapi"),
 )  # fmt: skip
 async def failure_pause(scene: Scene) -> None:
-    config = rolling(monitor=2.0, delay=2.0)
+    config = rolling(monitor=4.0, delay=4.0)
     async with scene.deployed(service("pause", replicas=2, update=config, delay=0.5)):
         old = await scene.all_running(2)
         ids = {change.task for change in old}
@@ -191,7 +191,7 @@ async def failure_continue(scene: Scene) -> None:
     row("failure-rollback-spec", "… and every slot runs the spec before again", "SK manager/orchestrator/update"),
 )  # fmt: skip
 async def failure_rollback(scene: Scene) -> None:
-    config = rolling(monitor=2.0, action="rollback")
+    config = rolling(monitor=4.0, action="rollback")
     async with scene.deployed(service("back", replicas=2, update=config, delay=0.5)):
         old = await scene.all_running(2)
         ids = {change.task for change in old}
@@ -250,7 +250,7 @@ async def monitor_late(scene: Scene) -> None:
     row("rollback-fails-text", "… with its text", "SK manager/orchestrator/update"),
 )  # fmt: skip
 async def rollback_fails(scene: Scene) -> None:
-    config = rolling(monitor=1.0)
+    config = rolling(monitor=4.0)
     broken = service("worse", update=config, rollback=config, delay=3, EXIT_AFTER="0.3")
     async with scene.deployed(broken):
         await scene.over((await scene.until_task()).task)

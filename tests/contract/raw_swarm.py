@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import aiodocker
+from msgspec import structs
 
-from breakroom.journal.records import Record, TaskChanged, UpdateChanged
+from breakroom.journal.records import TaskChanged, UpdateChanged
 from breakroom.platforms.base import Emit, Endpoint, PlatformError, TaskView
 from breakroom.spec.drill import Contender
 from breakroom.spec.service import ServiceSpec, UpdateConfig
@@ -59,6 +60,7 @@ class RawDeployment:
         self._name = f"{spec.name}-{os.getpid()}"
         self._id = ""
         self._seen: dict[str, tuple[Any, ...]] = {}
+        self._last: dict[str, TaskChanged] = {}
         self._update: tuple[str, str] = ("", "")
         self._rows: list[dict[str, Any]] = []
         self._poll: asyncio.Task[None] | None = None
@@ -88,18 +90,29 @@ class RawDeployment:
             key = (record.state, record.desired, record.error, record.message)
             if self._seen.get(record.task) != key:
                 self._seen[record.task] = key
+                self._last[record.task] = record
                 self._emit(record)
+        present = {row["ID"] for row in self._rows}
+        for task, record in list(self._last.items()):
+            if task not in present and record.desired in {"ready", "running"}:
+                # Swarm has forgotten it between two looks: its slot was taken away.
+                self._last[task] = structs.replace(record, t=time.monotonic_ns(), desired="remove")
+                self._emit(self._last[task])
         service = await self._ask(f"services/{self._id}")
         status = service.get("UpdateStatus") or {}
         update = (status.get("State", ""), status.get("Message", ""))
         if update != self._update:
             self._update = update
             if update[0]:
-                self._report(UpdateChanged(t=time.monotonic_ns(), trial=self._trial, service=self._spec.name,
-                                           state=update[0], message=update[1]))  # fmt: skip
-
-    def _report(self, record: Record) -> None:
-        self._emit(record)
+                self._emit(
+                    UpdateChanged(
+                        t=time.monotonic_ns(),
+                        trial=self._trial,
+                        service=self._spec.name,
+                        state=update[0],
+                        message=update[1],
+                    )
+                )
 
     async def tasks(self) -> list[TaskView]:
         """The present history."""

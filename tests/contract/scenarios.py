@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from contract import (
     plays_health,
+    plays_interplay,
     plays_restart,
     plays_rotation,
     plays_start,
     plays_update,
 )
 
-__all__ = ["plays_health", "plays_restart", "plays_rotation", "plays_start", "plays_update"]
+__all__ = [
+    "plays_health",
+    "plays_interplay",
+    "plays_restart",
+    "plays_rotation",
+    "plays_start",
+    "plays_update",
+]

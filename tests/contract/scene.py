@@ -105,7 +105,7 @@ class Scene:
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            raise AssertionError(f"no {what} within {within:g} s; last: {self._last()}") from None
+            raise AssertionError(f"no {what} within {within:g} s; {self._last()}") from None
 
     async def record(self, kind: type[R], matches: Callable[[R], bool], what: str) -> R:
         """Wait for a record; the first that matches."""
@@ -200,16 +200,24 @@ class Scene:
         """When the task entered and left rotation."""
         return [r for r in self.records if isinstance(r, RotationChanged) and r.task == task]
 
+    async def wanted_slots(self, slots: list[int]) -> None:
+        """Wait until just these slots have a task that is wanted running."""
+        deadline = asyncio.get_running_loop().time() + WITHIN
+        while (now := sorted({v.slot for v in await self.views() if v.desired == "running"})) != slots:
+            assert asyncio.get_running_loop().time() < deadline, f"slots {now}, not {slots}"
+            await asyncio.sleep(0.05)
+
     async def views(self, slot: int | None = None) -> list[TaskView]:
         """The present history, of one slot or of all."""
         return [view for view in await self.deployment.tasks() if slot in {None, view.slot}]
 
     def _last(self) -> str:
-        words = [
+        told = [r for r in self.records if isinstance(r, TaskChanged | UpdateChanged)]
+        words = [f"updates: {[change.state for change in self.updates()]}"] + [
             f"{r.task[:6]}.{r.slot} {r.state}/{r.desired} {r.error}".rstrip()
             if isinstance(r, TaskChanged)
             else f"{type(r).__name__} {getattr(r, 'state', '')}"
-            for r in self.records[-12:]
+            for r in told[-16:]
         ]
         return "; ".join(words)
 

@@ -356,3 +356,41 @@ def test_a_paused_start_first_update_keeps_the_old_task_even_if_the_new_one_come
     sim.run(30 * SECOND)
     assert sim.orchestrator.services["web"].update_state == "paused"
     assert old in sim.running("web")
+
+
+def test_a_scale_is_an_update_of_the_spec_and_a_rollback_brings_the_number_back() -> None:
+    sim = started(web(replicas=2))
+    sim.do(ev.UpdateService(web("app:2", replicas=2)))
+    sim.run_until(lambda: sim.converged("web"))
+    sim.do(ev.ScaleService("web", 3))
+    sim.run_until(lambda: sim.converged("web"))
+    sim.do(ev.RollbackService("web"))
+    sim.run_until(lambda: sim.converged("web"))
+    assert sim.orchestrator.services["web"].slots == (1, 2)
+    assert images(sim) == {"app:2"}
+    assert [state for state, _ in update_story(sim)][-2:] == ["rollback_started", "rollback_completed"]
+
+
+def test_scaling_in_an_update_begins_it_anew_and_cuts_the_delay_between_slots_short() -> None:
+    update = UpdateConfig(delay=60 * SECOND, monitor=0)
+    sim = started(web(replicas=2, update=update))
+    sim.do(ev.UpdateService(web("app:2", replicas=2, update=update)))
+    sim.run_until(lambda: len(first_start(sim, "app:2")) == 1)
+    began = sim.now
+    sim.do(ev.ScaleService("web", 3))
+    sim.run_until(lambda: {1, 2} <= set(first_start(sim, "app:2")))
+    assert sim.now - began < 10 * SECOND
+    sim.run_until(lambda: sim.converged("web"))
+    assert images(sim) == {"app:2"}
+    assert [state for state, _ in update_story(sim)] == ["updating", "updating", "completed"]
+
+
+def test_the_same_spec_in_an_update_leaves_it_as_it_is() -> None:
+    update = UpdateConfig(delay=60 * SECOND, monitor=0)
+    sim = started(web(replicas=2, update=update))
+    sim.do(ev.UpdateService(web("app:2", replicas=2, update=update)))
+    sim.run_until(lambda: len(first_start(sim, "app:2")) == 1)
+    began = sim.now
+    sim.do(ev.UpdateService(web("app:2", replicas=2, update=update)))
+    sim.run_until(lambda: len(first_start(sim, "app:2")) == 2)
+    assert sim.now - began >= 60 * SECOND

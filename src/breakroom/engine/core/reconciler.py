@@ -12,7 +12,7 @@ from breakroom.engine.core.lifecycle import Lifecycle
 from breakroom.engine.core.model import Desired, Task, TaskState
 from breakroom.engine.core.restart import RestartSupervisor
 from breakroom.engine.core.store import Revision, ServiceRecord, Store
-from breakroom.engine.core.update import PAUSED, UpdateSupervisor
+from breakroom.engine.core.update import UpdateSupervisor
 from breakroom.spec.service import ServiceSpec
 
 __all__ = ["Reconciler"]
@@ -37,23 +37,22 @@ class Reconciler:
         self.resize(service)
 
     def scale(self, service: ServiceRecord, replicas: int) -> None:
-        """`service scale`: the number is changed in the spec to go back to as well, so that a rollback keeps it."""
-        service.use(service.current.scaled(replicas))
-        if service.previous is not None:
-            service.previous = service.previous.scaled(replicas)
-        self.resize(service)
+        """`service scale`: an update of the spec like any other. A rollback after it brings the number before back."""
+        self.update(service, service.current.scaled(replicas).spec)
 
     def update(self, service: ServiceRecord, spec: ServiceSpec) -> None:
-        """`service update`. The spec as it is resumes a paused update; other replicas alone are a scale."""
+        """`service update`: the present spec becomes the one to go back to, and whatever was under way is begun anew.
+
+        Also where the spec is as it was, or differs in its replicas alone: a paused update is resumed by it, the
+        delay between two slots cut short (swarmkit `manager/controlapi/service.go`, seen on a Swarm too).
+        """
         present = service.current
-        if spec == present.spec:
-            self._resume(service)
-            return
-        if present.scaled(spec.deploy.replicas).spec == spec:
-            self.scale(service, spec.deploy.replicas)
-            return
+        same = present.scaled(spec.deploy.replicas)
         service.previous = present
-        service.use(Revision(max(service.templates) + 1, spec))
+        if spec == present.spec and self._updates.under_way(service):
+            # An update is working towards this goal already (swarmkit `update.Supervisor.Update`).
+            return
+        service.use(same if same.spec == spec else Revision(max(service.templates) + 1, spec))
         self._updates.cancel(service)
         self._updates.report(service, "", "")
         self.resize(service)
@@ -95,11 +94,6 @@ class Reconciler:
             if slot not in service.slots:
                 service.slots.add(slot)
                 self._life.create(service.name, slot, service.current, desired=Desired.RUNNING)
-
-    def _resume(self, service: ServiceRecord) -> None:
-        if service.update_state in PAUSED:
-            self._updates.report(service, "", "")
-            self._updates.begin(service, "update")
 
     def _surplus(self, service: ServiceRecord, replicas: int) -> list[int]:
         """The slots to give up, by swarmkit's order of who stays."""

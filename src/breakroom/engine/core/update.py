@@ -7,9 +7,9 @@ new task that ends by itself before it runs, or within `monitor` of running, is 
 `max_failure_ratio` triggers the action. After an action, workers finish the slot they have in hand. When all slots
 are done, failures are watched for one more `monitor`.
 
-Two deliberate differences. With start-first, an old task is stopped only when a new one of its slot runs, also when
+One deliberate difference: with start-first, an old task is stopped only when a new one of its slot runs, also when
 the first new one failed and its replacement came up; Swarm's next reconciliation stops it regardless (moby#43081),
-which breaks what start-first promises. And scaling leaves an update under way as it is, where Swarm begins it anew.
+which breaks what start-first promises.
 """
 
 from __future__ import annotations
@@ -94,6 +94,10 @@ class UpdateSupervisor:
         run.workers = dict.fromkeys(range(workers), "")
         for worker in range(workers):
             self._next(run, worker)
+
+    def under_way(self, service: ServiceRecord) -> bool:
+        """Whether an update or rollback of the service is being carried out."""
+        return service.name in self._runs
 
     def cancel(self, service: ServiceRecord) -> None:
         """Give up the service's run. Tasks it has made stay and are still started when their time comes."""
