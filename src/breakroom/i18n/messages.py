@@ -36,6 +36,13 @@ MESSAGES: dict[str, str] = {
         "Docker {version} does not know `start_interval`: the first health probe comes after {seconds:duration}, as each "
         "later one does."
     ),
+    "swarm-found": N_(
+        "The Swarm of {daemon}, of {nodes:count} {nodes:plural:node|nodes}, was there before this run and stays."
+    ),
+    "swarm-leftovers": N_(
+        "Earlier runs of breakroom left services in this Swarm: {services}. `breakroom cleanup` removes them."
+    ),
+    "swarm-no-answer": N_("For a while the Swarm did not answer, so tasks may have changed unseen: {message}"),
     "left-behind": N_("Left on the machine after the trial: {what}"),
     "registry-unwritable": N_(
         "The run could not be entered in the registry of runs, which `breakroom cleanup` works from: {message}"

@@ -164,8 +164,9 @@ def _task(record: TaskChanged, tr: Translator) -> Line | None:
             error=record.error,
         )
         return Line(record.t, text, "bad")
-    # A running task that is asked to stop is reported once more; only its becoming running is news.
-    if record.state == "running" and record.desired == "running":
+    # A running task that is asked to stop, or whose process has ended, is reported once more; only its becoming running
+    # is news.
+    if record.state == "running" and record.desired == "running" and record.exit_code is None:
         text = tr.say("{task} (slot {slot}) is running", task=record.task, slot=record.slot)
         return Line(record.t, text)
     return None

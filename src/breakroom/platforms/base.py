@@ -48,6 +48,7 @@ USAGE_CODES = frozenset(
         "program-missing",
         "ssh-failed",
         "swarm-in-use",
+        "swarm-not-ready",
         "tls-failed",
         "unsupported",
     }

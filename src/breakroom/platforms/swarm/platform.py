@@ -213,13 +213,12 @@ class SwarmPlatform:
     def _note_found(self, emit: Emit) -> None:
         cluster = self._cluster
         assert cluster is not None
-        params = {
-            "daemon": cluster.name,
-            "nodes": cluster.nodes,
-            "services": len(cluster.services),
-            "leftovers": len(cluster.leftovers),
-        }
-        emit(Problem(t=time.monotonic_ns(), severity="note", code="swarm-found", params=params))
+        now = time.monotonic_ns()
+        found = {"daemon": cluster.name, "nodes": cluster.nodes}
+        emit(Problem(t=now, severity="note", code="swarm-found", params=found))
+        if cluster.leftovers:
+            names = {"services": ", ".join(cluster.leftovers)}
+            emit(Problem(t=now, severity="note", code="swarm-leftovers", params=names))
 
     def _to_try(self) -> ServiceSpec | None:
         """A service to try the mesh with: one of the run's, else a sample app that is there."""
