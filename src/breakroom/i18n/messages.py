@@ -33,8 +33,8 @@ MESSAGES: dict[str, str] = {
     "undo-failed": N_("A fault could not be taken back ({undo}): {message}"),
     "docker-warning": N_("Docker says: {message}"),
     "no-start-interval": N_(
-        "Docker {version} does not know `start_interval`: the first health probe comes after {seconds:duration}, as each "
-        "later one does."
+        "Docker {version} does not know `start_interval`: the first health probe comes after {seconds:duration}, "
+        "as each later one does."
     ),
     "swarm-found": N_(
         "The Swarm of {daemon}, of {nodes:count} {nodes:plural:node|nodes}, was there before this run and stays."
