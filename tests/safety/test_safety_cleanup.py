@@ -106,7 +106,7 @@ def test_a_run_without_an_entry_is_over_unless_somebody_holds_its_journal(
 
 
 def test_a_thing_that_cannot_be_removed_is_told_and_tried_again(plain: Host, tmp_path: Path) -> None:
-    machine = Machine(tmp_path, host=plain, extra={"BREAKROOM_CLEANUP_PATIENCE": "2"})
+    machine = Machine(tmp_path, host=plain)
     plain.docker("volume", "create", *marks(RUN, "volume"), "ab12-vol")
     plain.docker(
         "run", "--detach", "--name", "theirs-user", "--volume", "ab12-vol:/v", BASE_IMAGE, "sleep", "1000"

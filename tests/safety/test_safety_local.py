@@ -114,7 +114,7 @@ def test_a_pending_undo_is_closed_in_the_journal_of_the_run(machine: Machine) ->
     done = UndoDone(t=12, trial="d/c/1", undo="step-2", ok=True)
     lines = b"".join(encode(record) for record in (planned, closed, done))
     (directory / "journal.jsonl").write_bytes(lines + b'{"type":"PhaseSt')  # torn by the kill
-    assert machine.cleanup("--dry-run").deeds("would") == {("undo", "d/c/1 step-1: unpause (task=x)")}
+    assert machine.cleanup("--dry-run").deeds("would") == {("undo", "d/c/1 step-1: unpause (x)")}
     ended = machine.cleanup()
     assert ended.code == 0, ended.out
     journal = read_journal(directory)

@@ -23,7 +23,7 @@ from breakroom.safety.standing import Runs
 
 __all__ = ["only_here", "remove_owned", "sweep_swarm", "things_of"]
 
-PATIENCE_SECONDS = 45.0
+PATIENCE_SECONDS = 30.0
 """How long removal is tried again: a service's grace period and an overlay network's end take their time."""
 _PAUSE_SECONDS = 0.2
 

@@ -18,6 +18,9 @@ from breakroom.safety.deeds import Deed, said
 
 __all__ = ["close_undo_journal", "pending_undos"]
 
+_SHORT_ID = 12
+"""As `docker ps` shortens ids."""
+
 
 def pending_undos(journal: Journal) -> list[UndoPlanned]:
     """What was planned to be undone and is not said to have been, in the order of the faults."""
@@ -69,8 +72,11 @@ def _deed(run: RegisteredRun, undo: UndoPlanned, done: str) -> Deed:
 
 
 def _name(undo: UndoPlanned) -> str:
-    args = " ".join(f"{name}={value}" for name, value in undo.args.items())
-    return f"{undo.trial} {undo.undo}: {undo.kind}" + (f" ({args})" if args else "")
+    """Which trial's step, how it was to be undone, and on what: `kill/single/1 step-2: unpause (6ovmkk8wbccr)`."""
+    subjects = undo.args.get("subjects") or undo.args.get("task") or ()
+    names = [subjects] if isinstance(subjects, str) else [str(subject) for subject in subjects]
+    shown = ", ".join(name[:_SHORT_ID] for name in names)
+    return f"{undo.trial} {undo.undo}: {undo.kind}" + (f" ({shown})" if shown else "")
 
 
 def _end_torn_line(path: Path) -> None:
