@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contract import (
+    plays_container,
     plays_health,
     plays_interplay,
     plays_restart,
@@ -12,6 +13,7 @@ from contract import (
 )
 
 __all__ = [
+    "plays_container",
     "plays_health",
     "plays_interplay",
     "plays_restart",
