@@ -1,10 +1,9 @@
-"""`breakroom run --platform docker` as a user types it, on a host of its own; the numbers held against Docker's word."""
+"""`breakroom run --platform docker` as a user types it, on a host of its own, held against what Docker says."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -88,6 +87,9 @@ def docker_run(docker_host: Host, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def test_docker_run_is_met(docker_run: Finished) -> None:
+    if docker_run.busy:
+        assert (docker_run.code, docker_run.results["verdict"]) == (3, "unknown")
+        pytest.skip("this machine was too busy to measure, three times; the run said so")
     assert docker_run.code == 0, docker_run.err
     assert docker_run.results["verdict"] == "met"
     assert "contender orchestrated is left out" in docker_run.err
@@ -123,7 +125,9 @@ def test_docker_run_tells_times_as_docker_does(docker_run: Finished, trial: str)
     for end, at in zip(ends, died, strict=True):
         assert 0 <= at - end.platform_unix_ns < 5 * SECOND
         assert abs(end.t + offset - end.platform_unix_ns) < SECOND // 10
-    for begin, at in zip(begins.values(), sorted(began, reverse=list(begins)[0] != container), strict=True):
+    for begin, at in zip(
+        begins.values(), sorted(began, reverse=next(iter(begins)) != container), strict=True
+    ):
         assert abs(at - begin.platform_unix_ns) < 5 * SECOND
 
 
@@ -148,8 +152,8 @@ def test_docker_run_finds_users_outage_between_death_and_return(docker_run: Fini
         back = docker_run.of(trial["id"], RotationChanged)[2]
         assert back.in_rotation
         gap = (back.t - end.t) / SECOND
-        longest = trial["outages"]["longest_s"]
-        # Users are without the service from its death until its next start listens, give or take a probe and its start.
+        longest = trial["longest_outage_s"]
+        # Users are without the service from its death until its next start listens: that much later than it is begun.
         assert gap - 0.2 <= longest <= gap + 3
 
 
@@ -160,7 +164,7 @@ def test_daemon_stopped_in_mid_run(docker_host: Host, tmp_path: Path) -> None:
         while not any(record.phase == "steadying" for record in _phases(tmp_path)):
             assert process.poll() is None
             assert time.monotonic() < deadline
-        docker_host.stop_daemon(signal.SIGKILL)
+        docker_host.stop_daemon()
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
