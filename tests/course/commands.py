@@ -34,7 +34,7 @@ class Command:
     background: bool = False
     join: str = ""
     interface: str = ""
-    limit: int = 90
+    limit: int = 180
     """Seconds after which a command that should have ended is killed and failed."""
     within: int = 0
 

@@ -125,7 +125,7 @@ class Runner:
         while True:
             done = subprocess.run(
                 ["bash", "-c", _HELPERS + command.check],
-                cwd=self.directory, env=environment, capture_output=True, text=True, check=False, timeout=120,
+                cwd=self.directory, env=environment, capture_output=True, text=True, check=False, timeout=300,
             )  # fmt: skip
             took = time.monotonic() - begun
             if done.returncode == 0 or took > command.within:

@@ -5,5 +5,5 @@
 set -eu
 export BREAKROOM_VM=1 BREAKROOM_VM_OUT=/out
 mapfile -t files < <(grep -rlE 'pytest\.mark\.vm\b' tests --include='test_*.py' | sort)
-exec "${BREAKROOM_VENV:-.venv}/bin/python" -m pytest -m vm -v --timeout=600 -p no:cacheprovider \
+exec "${BREAKROOM_VENV:-.venv}/bin/python" -m pytest -m vm -v --timeout=900 -p no:cacheprovider \
     --junitxml=/out/junit.xml "${files[@]}" "$@"
