@@ -96,8 +96,7 @@ def test_hands_helper_cancelled_leaves_no_container(served: Target) -> None:
             doing = asyncio.get_running_loop().create_task(
                 hands.act({"act": "process-state", **served.named}), name="an act that is cancelled"
             )
-            while not _helpers(served.host):
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(until, lambda: _helpers(served.host))
             doing.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await doing

@@ -104,7 +104,8 @@ def memory_of(place: Place) -> Memory:
 def memory_events(place: Place) -> dict[str, int]:
     """What has happened at the limit: `oom_kills`, `limit_hits` (v1: failcnt; v2: `max`), `peak_bytes`.
 
-    The kernel's own counters are beside them, named as it names them.
+    The kernel's own counters are beside them, named as it names them. v1 counts no hits where memory and swap have the
+    same limit (seen on Linux 6.18): `oom_kills` and `peak_bytes` tell then.
 
     Raises:
         ActError: `gone`.
@@ -113,10 +114,6 @@ def memory_events(place: Place) -> dict[str, int]:
     if place.version == 1:
         control = _table(group / "memory.oom_control")
         hits, peak = _number(group / "memory.failcnt"), _number(group / "memory.max_usage_in_bytes")
-        with contextlib.suppress(
-            ActError
-        ):  # where swap is limited too, and as tightly, that limit is hit first
-            hits += _number(group / "memory.memsw.failcnt")
         return {"oom_kills": control.get("oom_kill", 0), "limit_hits": hits, "peak_bytes": peak, **control}
     events = _table(group / "memory.events")
     found = {"oom_kills": events.get("oom_kill", 0), "limit_hits": events.get("max", 0), **events}

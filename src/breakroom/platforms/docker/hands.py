@@ -127,7 +127,7 @@ class HelperHands:
         name = object_name(self._run, "helper", secrets.token_hex(4))
         doing = f"do {act.get('act')} by a helper container"
         with self._daemon.asking(doing):
-            container = await self._daemon.docker.containers.create(config, name=name)
+            container = await self._created(config, name)
         stays = False
         try:
             with self._daemon.asking(doing):
@@ -152,6 +152,16 @@ class HelperHands:
         for container in tuple(self._lasting):
             await self._remove(container)
         return left
+
+    async def _created(self, config: dict[str, Any], name: str) -> DockerContainer:
+        """Create it; whoever is cancelled meanwhile leaves nothing: the daemon may have made it already."""
+        making = asyncio.ensure_future(self._daemon.docker.containers.create(config, name=name))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            made = await making
+            await self._remove(made.id)
+            raise
 
     async def _let_go(self) -> None:
         """Wait for the helpers whose work has just been ended; those with other work stay."""
