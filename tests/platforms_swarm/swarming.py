@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,7 +26,16 @@ from breakroom.spec.service import (
 )
 from docker_lab.lab import Host
 
-__all__ = ["RUN", "SECOND", "TRIAL", "Swarming", "opened_run", "platform_on", "web"]
+__all__ = [
+    "RUN",
+    "SECOND",
+    "TRIAL",
+    "Swarming",
+    "opened_run",
+    "opened_run_that_may_leave",
+    "platform_on",
+    "web",
+]
 
 RecordT = TypeVar("RecordT", bound=Record)
 SECOND = 1_000_000_000
@@ -39,7 +47,7 @@ _WAIT_SECONDS = 60.0
 def web(*, replicas: int = 2, image: str = "improved-app:latest", healthy: bool = True) -> ServiceSpec:
     """The sample service, quick to restart and to update."""
     check = Healthcheck(test=("HTTP", "/health"), interval=SECOND // 2, timeout=2 * SECOND)
-    update = UpdateConfig(monitor=SECOND, failure_action="rollback")
+    update = UpdateConfig(monitor=SECOND)
     return ServiceSpec(
         name="web",
         image=image,
@@ -70,7 +78,7 @@ class Swarming:
         self.platform = platform
         self.directory = directory
         self.records: list[Record] = []
-        self.deployment: SwarmDeployment
+        self.deployment: SwarmDeployment | None = None
         self._news = asyncio.Event()
 
     def heard(self, record: Record) -> None:
@@ -114,6 +122,7 @@ class Swarming:
     async def serving(self, count: int) -> list[TaskView]:
         """Wait until so many tasks are in rotation; returns them by slot."""
         await self.until(lambda: len(self.inside) == count, f"{count} tasks in rotation")
+        assert self.deployment is not None
         return [task for task in await self.deployment.tasks() if task.in_rotation]
 
 
@@ -127,10 +136,19 @@ async def opened_run(host: Host, directory: Path, **words: object) -> AsyncItera
     try:
         yield run
     finally:
+        if run.deployment is not None:
+            await run.deployment.remove()  # whatever a failed test left; needless otherwise
         left = await platform.close()
     assert left == ()
 
 
-def another(spec: ServiceSpec, **changes: object) -> ServiceSpec:
-    """The spec with changes."""
-    return replace(spec, **changes)  # type: ignore[arg-type]
+@asynccontextmanager
+async def opened_run_that_may_leave(host: Host, directory: Path) -> AsyncIterator[Swarming]:
+    """A run whose daemon is going to die, so that it cannot take everything away."""
+    platform = platform_on(host)
+    run = Swarming(host, platform, directory)
+    await platform.open(RunInfo(run_id=RUN, directory=directory), run.heard)
+    try:
+        yield run
+    finally:
+        await platform.close()
