@@ -90,9 +90,9 @@ def make_run_directory(out: Path, label: str) -> Path:
 
 
 _NOT_ASKED = frozenset(
-    {"platform.daemon-died", "platform.ssh-failed", "platform.docker-error", "platform.refused"}
+    {"platform.daemon-died", "platform.ssh-failed", "platform.docker-error", "platform.refused", "undo-failed"}
 )
-"""Problems after which nobody knows what the daemon still has; before anything was made they cost a look, no more."""
+"""Problems after which nobody knows what is still there; before anything was made they cost a look, no more."""
 
 
 async def run_plan(plan: RunPlan, platform: Platform, directory: Path, observer: Observer) -> RunOutcome:

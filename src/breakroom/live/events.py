@@ -65,6 +65,8 @@ def describe(record: Record, tr: Translator) -> Line | None:
             return _rotation(record, tr)
         case UpdateChanged(message=message):
             return Line(record.t, message)
+        case Problem(code="contender-left-out"):
+            return None  # said before anything was drawn
         case Problem(code=code, params=params):
             return Line(record.t, tr.message(code, params), "bad" if record.severity == "error" else "plain")
         # Of a skipped trial its problem has said all.
@@ -95,7 +97,7 @@ PAUSE = IN_FORCE | {
     "undone": N_("{tasks} may go on"),
 }
 HANG = IN_FORCE | {
-    "intended": N_("{tasks} hangs from now on"),
+    "intended": N_("making {tasks} hang"),
     "undone": N_("{tasks} may go on"),
 }
 MEMORY = IN_FORCE | {
