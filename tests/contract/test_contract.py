@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contract import scenarios
+from contract.page import render
 from contract.rows import ROWS
 from contract.stages import PLATFORMS
 
@@ -25,3 +27,8 @@ def test_contract_row_holds(row_name: str, platform: str, outcome: dict[str, Any
     if outcome["outcome"] == "skipped":
         pytest.skip(outcome["why"])
     assert outcome["outcome"] == "ok", f"{ROWS[row_name][1].sentence}: {outcome['why']}"
+
+
+def test_the_page_on_the_contract_lists_its_rows() -> None:
+    page = Path(__file__).parents[2] / "docs" / "contract.md"
+    assert page.read_text(encoding="utf-8") == render(), "make it anew: python -m contract.page"
