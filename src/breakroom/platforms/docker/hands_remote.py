@@ -10,6 +10,7 @@ is, spoken to through `docker attach`. Everything bears the run's labels and is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -362,11 +363,26 @@ class Agents:
     # --- removing ---------------------------------------------------------------------------------------------
 
     async def _swept(self, agent: _Agent) -> tuple[str, ...]:
+        """Sweep a node; one that was cut off and came back has a new agent by now, at another address."""
+        why = "no answer"
         try:
             async with asyncio.timeout(_REMOVE_SECONDS):
-                return await self.sweep(agent.node)
+                while True:
+                    try:
+                        return await self.sweep(agent.node)
+                    except PlatformError as error:
+                        if error.code != "agent-silent":
+                            raise
+                        why = str(error)
+                    await self._meet_anew(agent.node)
         except (PlatformError, TimeoutError) as error:
-            return (f"node {agent.name} could not be looked at: {str(error) or 'no answer'}",)
+            return (f"node {agent.name} could not be looked at: {str(error) or why}",)
+
+    async def _meet_anew(self, node: str) -> None:
+        await asyncio.sleep(_LOOK_AGAIN_S)
+        await self._all_run()
+        with contextlib.suppress(PlatformError):
+            await self._greet(self._agents[node])
 
     async def _removed(self, what: str, remove: Callable[[], Awaitable[Any]]) -> Iterable[str]:
         """Remove; again while Docker says that it is still in use. What is left, in words."""
