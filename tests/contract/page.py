@@ -3,6 +3,8 @@
 A test keeps it current.
 """
 
+# ruff: noqa: E501  # the page is prose
+
 from __future__ import annotations
 
 import sys
