@@ -19,10 +19,11 @@ _HUB = re.compile(r"^(docker\.io/)?(library/)?")
 
 def normal_name(image: str) -> str:
     """An image's name as Docker shows it: no `docker.io/library/`, a tag always, `name@sha256:…` as it is."""
-    name = _HUB.sub("", image, count=1)
-    if "@" in name:
-        return name.partition(":")[0] + name[name.index("@") :] if ":" in name.partition("@")[0] else name
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    name, at, digest = _HUB.sub("", image, count=1).partition("@")
+    directory, slash, last = name.rpartition("/")
+    word, _, tag = last.partition(":")
+    # With a digest the tag says nothing more; Docker leaves it out.
+    return f"{directory}{slash}{word}" + (f"@{digest}" if at else f":{tag or 'latest'}")
 
 
 class Images:
