@@ -38,12 +38,16 @@ def cut_connections(facts: TrialFacts, failed_requests: int) -> CutConnections:
 
 
 def _left(facts: TrialFacts, task: str, since: int) -> RotationChanged | None:
-    """The first time that the task left rotation from `since` on."""
+    """The first time that the task left rotation from `since` on; the clean-up's taking it out does not count."""
+    until = facts.phases.get("undoing")
     return next(
         (
             change
             for change in facts.rotation
-            if change.task == task and change.t >= since and not change.in_rotation
+            if change.task == task
+            and change.t >= since
+            and not change.in_rotation
+            and (until is None or change.t < until)
         ),
         None,
     )

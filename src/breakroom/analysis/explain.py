@@ -62,7 +62,15 @@ def explain(
             *_reasons("lost", facts, found, back - recovery.zero),
             *_capacity_left(facts, recovery, back, window_end),
         )
-    return (_failures(cut), *_capacity(facts, recovery, window_end))
+    return (_failures(cut), *_while_in_force(facts, recovery, back), *_capacity(facts, recovery, window_end))
+
+
+def _while_in_force(facts: TrialFacts, recovery: Recovery, back: int) -> tuple[Reason, ...]:
+    """That some requests failed for as long as the fault was in force, where that was so."""
+    found = parts(facts, recovery, back)
+    if not found or found[0].name != "fault-in-force":
+        return ()
+    return _reasons("lost", facts, found, back - recovery.zero)
 
 
 def parts(facts: TrialFacts, recovery: Recovery, until: int) -> list[Part]:
@@ -208,7 +216,8 @@ def _lowest_rotation(facts: TrialFacts, until: int) -> int | None:
     if fault is None:
         return None
     steps = facts.rotation_steps
-    return min((inside for t, inside in steps if fault.action.begun <= t < until), default=None)
+    before = [inside for t, inside in steps if t < fault.action.begun][-1:]
+    return min((*before, *(inside for t, inside in steps if fault.action.begun <= t < until)), default=None)
 
 
 def _others_served(facts: TrialFacts, until: int) -> bool:

@@ -29,12 +29,23 @@ from breakroom.journal.records import (
     UpdateChanged,
 )
 
-__all__ = ["RUNNING_STATES", "TERMINAL_STATES", "Action", "Fault", "TaskLife", "TrialFacts", "trial_facts"]
+__all__ = [
+    "IN_FORCE",
+    "RUNNING_STATES",
+    "TERMINAL_STATES",
+    "Action",
+    "Fault",
+    "TaskLife",
+    "TrialFacts",
+    "trial_facts",
+]
 
 _SECOND = 1_000_000_000
 _NOTICE_NS = _SECOND
 """No notice of an effect is later than this: a fault that was begun longer ago had no effect before."""
 RUNNING_STATES = frozenset({"starting", "running"})
+IN_FORCE = frozenset({"pause", "hang", "memory", "network", "partition", "drain", "node_loss"})
+"""Kinds of faults that last until they are taken back."""
 TERMINAL_STATES = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 
 
@@ -82,6 +93,8 @@ class Action:
     tasks: tuple[str, ...]
     stages: dict[str, int]
     proved_t: int | None
+    detail: dict[str, Any] = field(default_factory=dict)
+    """What was meant to be done, as it was first written."""
 
     @property
     def begun(self) -> int:
@@ -157,6 +170,23 @@ class TrialFacts:
     def fault(self) -> Fault | None:
         """The first action of the timeline, which all moments count from."""
         return self.faults[0] if self.faults else None
+
+    def in_force_until(self, end: int) -> int | None:
+        """When the last fault that stays in force was taken back or had nobody left to hit; `end` if not before that.
+
+        None where no such fault took effect. It has nobody left when all of its tasks are over, unless it was meant for
+        those to come, too.
+        """
+        ends = []
+        for fault in self.faults:
+            action = fault.action
+            if action.kind not in IN_FORCE or fault.effect is None:
+                continue
+            lives = [self.tasks[task] for task in action.tasks if task in self.tasks]
+            over = [life.ended for life in lives if life.ended is not None]
+            left = max(over) if over and len(over) == len(lives) and not action.detail.get("every") else end
+            ends.append(max(fault.effect, min(action.stages.get("undone", end), left, end)))
+        return max(ends, default=None)
 
     @property
     def acts(self) -> tuple[Action, ...]:
@@ -290,7 +320,8 @@ def _action(changes: list[ActionChanged]) -> Action:
     ]
     tasks = tuple(dict.fromkeys(task for change in changes for task in change.tasks))
     first = changes[0]
-    return Action(first.action, first.kind, first.by, tasks, stages, min(proofs, default=None))
+    proved_t = min(proofs, default=None)
+    return Action(first.action, first.kind, first.by, tasks, stages, proved_t, dict(first.detail))
 
 
 def _fault(action: Action) -> Fault:

@@ -110,7 +110,7 @@ def recover(facts: TrialFacts, streams: dict[str, StreamData], window_end: int) 
     moments["first_error"] = min(firsts, default=(None, "probe"))
     lasts = [last for _, last in errors if last is not None]
     moments["first_success"] = _first_success(counted, max(lasts), window_end) if lasts else (None, "probe")
-    moments |= _platform_moments(facts, zero)
+    moments |= _platform_moments(facts, zero, window_end)
     moments["full_capacity"] = (_full_capacity(facts, zero, window_end), "ingress")
     users_back = moments["first_success"][0] if lasts else zero
     lasting = _lasting(facts, users_back, window_end)
@@ -168,13 +168,13 @@ def _first_success(streams: Iterable[StreamData], after: int, until: int) -> Mom
     return min(found, default=(None, "probe"))
 
 
-def _platform_moments(facts: TrialFacts, zero: int) -> dict[str, Moment]:
+def _platform_moments(facts: TrialFacts, zero: int, window_end: int) -> dict[str, Moment]:
     """Detected, replaced, running, in rotation: each for the last of the killed tasks."""
     fault = facts.fault
     assert fault is not None
     since = fault.action.begun
     targets = fault.action.tasks
-    detections = [_detected(facts, task, since) for task in targets]
+    detections = [_detected(facts, task, since, window_end) for task in targets]
     slots = [facts.tasks[task].slot if task in facts.tasks else None for task in targets]
     replacements = [_replacements(facts, slot, since, targets) for slot in slots]
     by_model = any(
@@ -197,11 +197,14 @@ def _platform_moments(facts: TrialFacts, zero: int) -> dict[str, Moment]:
     }
 
 
-def _detected(facts: TrialFacts, task: str, since: int) -> Moment:
-    """The first event by which the platform showed that it knew: state, health or rotation."""
+def _detected(facts: TrialFacts, task: str, since: int, until: int) -> Moment:
+    """The first event by which the platform showed that it knew: state, health or rotation.
+
+    What happens from `until` on is the clean-up's doing.
+    """
     life = facts.tasks.get(task)
     changes = life.changes if life is not None else ()
-    moments = [
+    moments: list[tuple[int, str]] = [
         (change.t, "platform") for change in changes if change.t >= since and change.state in TERMINAL_STATES
     ]
     moments += [
@@ -214,7 +217,7 @@ def _detected(facts: TrialFacts, task: str, since: int) -> Moment:
         for change in facts.rotation
         if change.task == task and change.t >= since and not change.in_rotation
     ]
-    return min(moments, default=(None, "platform"))
+    return min((moment for moment in moments if moment[0] < until), default=(None, "platform"))
 
 
 def _replacements(

@@ -161,7 +161,9 @@ def _periods(
         window_end=end,
         before_start=min(max(start - facts.steady_duration, opened), start),
         hit=facts.fault.hits_from if recovery is not None and facts.fault is not None else None,
-        during_end=max(recovery.during_end(end), recovery.zero) if recovery is not None else end,
+        during_end=max(recovery.during_end(end), recovery.zero, facts.in_force_until(end) or 0)
+        if recovery is not None
+        else end,
     )
 
 

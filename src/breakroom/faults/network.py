@@ -77,5 +77,5 @@ async def impair(
         take_back=heal,
         lives=lives,
         lasts=lasts,
-        detail={"link": link},
+        detail={"link": link, "every": every},
     ).inject(ctx, action)
