@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -188,7 +187,7 @@ def test_a_run_whose_daemon_is_down_is_kept_in_mind(plain: Host, tmp_path: Path)
         "run", "--detach", "--name", "ab12-web", *marks(RUN, "container"), BASE_IMAGE, "sleep", "1000"
     )
     machine.cut_off_run(RUN)
-    plain.stop_daemon(signal.SIGKILL)
+    plain.stop_daemon()
     try:
         ended = machine.cleanup()
         assert ended.code == 3

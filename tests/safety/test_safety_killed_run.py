@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -78,6 +77,8 @@ def _kill_in_mid_fault(machine: Machine, host: Host, platform: str) -> None:
     lines = [f"  - {{at: {number}s, {step}}}\n" for number, step in enumerate(_STEPS[platform])]
     (machine.directory / "mid.yaml").write_text(_DRILL + "".join(lines))
     words = [sys.executable, "-m", "breakroom", "run", "mid.yaml", "--platform", platform]
+    if platform == "swarm":
+        words.append("--use-swarm")
     with (machine.directory / "output.txt").open("wb") as output:
         process = subprocess.Popen(
             host.command(*words, "--contender", _CONTENDERS[platform]),
@@ -95,7 +96,7 @@ def _kill_in_mid_fault(machine: Machine, host: Host, platform: str) -> None:
             assert time.monotonic() < deadline, f"only {found} in force; it said: {said}"
             time.sleep(0.1)
     finally:
-        os.kill(process.pid, signal.SIGKILL)
+        process.send_signal(signal.SIGKILL)
         process.wait()
 
 

@@ -265,6 +265,12 @@ def remove_theirs(host: Host) -> None:
     host.docker("service", "rm", "theirs-service", check=False)
     host.docker("rm", "--force", *names, check=False)
     host.docker("volume", "rm", "theirs", check=False)
-    host.docker("network", "rm", "breakroom-net", "theirs-overlay", check=False)
+    host.docker("network", "rm", "breakroom-net", check=False)
+    # Swarm takes its time over a service's end, and the network goes after it.
+    deadline = time.monotonic() + _SERVING_SECONDS
+    while "theirs-overlay" in host.docker("network", "ls", "--format", "{{.Name}}").split():
+        assert time.monotonic() < deadline, "the other project's network does not go"
+        host.docker("network", "rm", "theirs-overlay", check=False)
+        time.sleep(0.1)
     for node in host.docker("node", "ls", "-q", check=False).split():
         host.docker("node", "update", "--label-rm", "theirs", node, check=False)

@@ -13,6 +13,7 @@ from typing import Any
 from breakroom.i18n.terms import N_
 from breakroom.platforms.base import PlatformError
 from breakroom.platforms.docker.connect import Daemon
+from breakroom.platforms.docker.hands_image import AGENT_IMAGE, require_agent_image
 from breakroom.platforms.docker.names import labels, object_name
 from breakroom.platforms.swarm.cluster import Cluster, judge, read_cluster
 from breakroom.safety.deeds import Said, said
@@ -146,23 +147,27 @@ async def _remove_network(daemon: Daemon, identity: str) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def check_agent_image(image: str, *, there: bool, nodes: int) -> Row:
-    """Breakroom's own image, by which it acts where it is not root, and on other nodes."""
-    if there:
-        return Row(area="docker", check="agent-image", status="ok", found=said(N_("{image}"), image=image))
-    others = (
-        said(N_("a drill cannot act on the containers of the {count:count} other nodes"), count=nodes - 1)
-        if nodes > 1
-        else said(N_("needed only where breakroom is not root on the Docker host, and on other nodes"))
-    )
-    return Row(
-        area="docker",
-        check="agent-image",
-        status="missing" if nodes > 1 else "degraded",
-        found=said(N_("not there: {images}"), images=image),
-        means=others,
-        way=said(N_("breakroom images")),
-    )
+async def check_agent_image(daemon: Daemon, *, nodes: int) -> Row:
+    """Breakroom's own image, by which it acts where it is not root, and on other nodes; and whether it is this version's."""
+    try:
+        await require_agent_image(daemon)
+    except PlatformError as error:
+        if error.code != "image-missing":
+            raise
+        others = (
+            said(N_("a drill cannot act on the containers of the {count:count} other nodes"), count=nodes - 1)
+            if nodes > 1
+            else said(N_("needed only where breakroom is not root on the Docker host, and on other nodes"))
+        )
+        return Row(
+            area="docker",
+            check="agent-image",
+            status="missing" if nodes > 1 else "degraded",
+            found=said(N_("{trouble}"), trouble=str(error)),
+            means=others,
+            way=said(N_("breakroom images")),
+        )
+    return Row(area="docker", check="agent-image", status="ok", found=said(N_("{image}"), image=AGENT_IMAGE))
 
 
 def check_kernel(answer: dict[str, Any], *, node: str = "") -> list[Row]:
