@@ -76,6 +76,21 @@ def test_a_crash_comes_before_the_wish_that_follows_from_it() -> None:
     assert records[0].error == "task: non-zero exit (137)"
 
 
+def test_an_end_heard_of_late_is_still_before_the_wish_that_follows_from_it() -> None:
+    def by_manager(node: str, unix: int | None) -> int:
+        return (unix or 0) % (60 * SECOND) if node == "" else 9 * SECOND
+
+    tasks = TaskBook(trial="t/o/1", service="web", tell_time=by_manager)
+    tasks.observe([row("running", **RUNNING)], NAMES)
+
+    records = tasks.observe([row("failed", "shutdown", reported=5, updated=6, **DEAD)], NAMES)
+
+    assert [(record.t, record.desired) for record in records] == [
+        (6 * SECOND, "running"),
+        (6 * SECOND, "shutdown"),
+    ]
+
+
 def test_a_wish_comes_before_the_end_that_follows_from_it() -> None:
     tasks = book()
     tasks.observe([row("running", **RUNNING)], NAMES)

@@ -21,7 +21,15 @@ from breakroom.platforms.docker.connect import Daemon, connect
 from breakroom.platforms.docker.creation import is_course_image
 from breakroom.platforms.docker.deployment import Circumstances, DockerDeployment
 from breakroom.platforms.docker.errors import image_missing
-from breakroom.platforms.docker.front import Front, FrontKind, IngressFront, NativeFront, hosts_of
+from breakroom.platforms.docker.front import (
+    LOOPBACK,
+    Front,
+    FrontKind,
+    IngressFront,
+    NativeFront,
+    hosts_of,
+    taken,
+)
 from breakroom.platforms.docker.images import Images
 from breakroom.platforms.docker.ownership import leftovers
 from breakroom.platforms.local_images import known_images
@@ -248,6 +256,7 @@ class SwarmPlatform:
             await self._images.read(daemon)
             if not self.image_digest(spec):
                 raise image_missing(spec.image, course=is_course_image(spec.image))
+        self._look_at_port(spec)
         logs = directory / "logs" / trial.replace("/", "-")
         await asyncio.to_thread(logs.mkdir, parents=True, exist_ok=True)
         deployment = SwarmDeployment(
@@ -286,6 +295,16 @@ class SwarmPlatform:
                 await asyncio.shield(front.close())
             raise
         return deployment
+
+    def _look_at_port(self, spec: ServiceSpec) -> None:
+        """Swarm publishes a port through the mesh although a program has it, and then nobody is answered by Swarm."""
+        port = spec.ports[0].published if spec.ports else 0
+        if port and self._mesh.works and self._known.local and taken(LOOPBACK[:1], port):
+            raise PlatformError(
+                "port-taken",
+                f"port {port} is taken on this machine",
+                "end what holds it (`ss -ltnp`), or publish another port",
+            )
 
     async def _given_back(self, daemon: Daemon) -> list[str]:
         left: list[str] = []

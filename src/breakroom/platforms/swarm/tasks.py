@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import structs
+
 from breakroom.journal.records import TaskChanged
 from breakroom.platforms.docker.clock import parse_time
 from breakroom.platforms.docker.life import signal_of
@@ -162,7 +164,11 @@ class TaskBook:
             # It ended because it was asked to; any other end came before the wish.
             wanted = [self._wish(task, at, word, names) for at, word in wish]
             return wanted + self._report(task, status, names)
-        return self._report(task, status, names) + [self._wish(task, at, word, names) for at, word in wish]
+        ended = self._report(task, status, names)
+        if wish:
+            # The end is no later than the wish that follows from it, whenever we heard of either.
+            ended = [structs.replace(record, t=min(record.t, changed)) for record in ended]
+        return ended + [self._wish(task, at, word, names) for at, word in wish]
 
     def _wish(self, task: SwarmTask, t: int, desired: str, names: Mapping[str, str]) -> TaskChanged:
         task.desired = desired
