@@ -148,7 +148,7 @@ async def _remove_network(daemon: Daemon, identity: str) -> None:
 
 
 async def check_agent_image(daemon: Daemon, *, nodes: int) -> Row:
-    """Breakroom's own image, by which it acts where it is not root, and on other nodes; and whether it is this version's."""
+    """Breakroom's own image of this version, by which it acts where it is not root, and on other nodes."""
     try:
         await require_agent_image(daemon)
     except PlatformError as error:
