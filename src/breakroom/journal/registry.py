@@ -211,19 +211,32 @@ def birth_of(pid: int) -> str:
         return ""
 
 
-def journal_is_open(run_id: str) -> bool:
+def journal_is_open(run_id: str) -> bool | None:
     """Whether some process holds that run's journal open, which only a living run does. For runs without an entry.
 
-    Sees the processes of this user, and of everybody if this user is root.
+    Returns:
+        None if a process of breakroom's belongs to another user, so that what it holds open cannot be seen.
     """
     ending = f"/{run_id}/{_JOURNAL}"
+    hidden = False
     for process in psutil.process_iter():
         try:
             if any(file.path.endswith(ending) for file in process.open_files()):
                 return True
+        except psutil.AccessDenied:
+            hidden = hidden or _is_breakroom(process)
         except (psutil.Error, OSError):
             continue
-    return False
+    return None if hidden else False
+
+
+def _is_breakroom(process: psutil.Process) -> bool:
+    """Whether its command line, which everybody may read, is a run's of breakroom."""
+    try:
+        words = process.cmdline()
+    except (psutil.Error, OSError):
+        return False
+    return any(Path(word).name == "breakroom" for word in words[:4]) and "run" in words
 
 
 def _path(run_id: str) -> Path:

@@ -62,7 +62,7 @@ def judge(
         may_go=False,
         why=said(
             N_(
-                "this machine does not know the run, which may be under way on another; if it is not: "
+                "nobody here knows the run, which another user or another machine may be running; if not: "
                 "breakroom cleanup --run {run}"
             ),
             run=run or "''",
@@ -77,7 +77,7 @@ class Runs:
         self.wish = wish
         self.entries = {entry.run_id: entry for entry in entries}
         self._alive = {name: entry.alive for name, entry in self.entries.items()}
-        self._open: dict[str, bool] = {}
+        self._open: dict[str, bool | None] = {}
 
     @property
     def cut_off(self) -> list[RegisteredRun]:
@@ -98,13 +98,16 @@ class Runs:
 
     def _is_alive(self, run: str, only_here: bool) -> Literal["yes", "no", "unknown"]:
         known = self._alive.get(run)
-        if known is None and run:
+        if known is not None:
+            return "yes" if known else "no"
+        if run:
             if run not in self._open:
                 self._open[run] = journal_is_open(run)
-            known = True if self._open[run] else None
-        if known is None:
-            return "no" if only_here else "unknown"
-        return "yes" if known else "no"
+            if self._open[run]:
+                return "yes"
+            if self._open[run] is None:
+                return "unknown"
+        return "no" if only_here else "unknown"
 
     def _wanted(self, run: str) -> bool:
         return not self.wish.run or self.wish.run == run
