@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
@@ -39,12 +40,14 @@ async def _agents(hosts: Hosts) -> AsyncIterator[tuple[Agents, list[str]]]:
 
 def _nothing_left(hosts: Hosts) -> None:
     for host in hosts:
-        for words in (("ps", "-aq"), ("network", "ls", "-q")):
-            until(
-                lambda host=host, words=words: not host.docker(*words, "--filter", "label=breakroom").split()
-            )
-    for words in (("service", "ls", "-q"), ("secret", "ls", "-q")):
-        assert hosts[0].docker(*words, "--filter", "label=breakroom").split() == []
+        until(partial(_none, host, "ps", "-aq"))
+        until(partial(_none, host, "network", "ls", "-q"))
+    assert _none(hosts[0], "service", "ls", "-q")
+    assert _none(hosts[0], "secret", "ls", "-q")
+
+
+def _none(host: Host, *words: str) -> bool:
+    return host.docker(*words, "--filter", "label=breakroom").split() == []
 
 
 def test_remote_agents_act_on_every_node(agent_hosts: Hosts) -> None:
@@ -115,13 +118,11 @@ def test_remote_agent_listens_on_the_runs_network_alone_and_holds_nothing(agent_
             host = agent_hosts[1]
             (container,) = host.docker("ps", "-q", "--filter", "label=breakroom=agent").split()
             pid = host.docker("inspect", "-f", "{{.State.Pid}}", container).strip()
-            words = ["nsenter", f"--net=/proc/{pid}/ns/net", "ss", "-Hltn"]
-            listening = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+            listening = host.run("nsenter", f"--net=/proc/{pid}/ns/net", "ss", "-Hltn").splitlines()
             # Docker's own resolver is on 127.0.0.11.
             outside = [line.split()[3] for line in listening if "127.0.0.11" not in line]
             assert outside == [f"{agents._agents[nodes[1]].address}:7077"]
-            status = Path(f"/proc/{pid}/status").read_text()
-            assert "CapEff:\t0000000000000000" in status
+            assert "CapEff:\t0000000000000000" in host.run("cat", f"/proc/{pid}/status")
 
     asyncio.run(main())
 
@@ -146,11 +147,12 @@ def test_remote_node_is_cut_off_and_comes_back_by_itself(agent_hosts: Hosts) -> 
             )
             # The answer came out before the cut did.
             assert told["after_s"] > 0
-            await asyncio.to_thread(until, lambda: not _pings(agent_hosts[0], agent_hosts[2]))
+            assert _connects(agent_hosts[0], agent_hosts[2])
+            await asyncio.to_thread(until, lambda: not _connects(agent_hosts[0], agent_hosts[2]))
             with pytest.raises(PlatformError) as caught:
                 await agents.act({"act": "partition-show", "scope": "node"}, node=nodes[2])
             assert caught.value.code == "agent-silent"
-            await asyncio.to_thread(until, lambda: _pings(agent_hosts[0], agent_hosts[2]), 60)
+            await asyncio.to_thread(until, lambda: _connects(agent_hosts[0], agent_hosts[2]), 60)
             assert not (await agents.act({"act": "partition-show", "scope": "node"}, node=nodes[2]))["active"]
 
     asyncio.run(main())
@@ -178,8 +180,8 @@ def test_remote_agents_say_which_node_lacks_the_image(agent_hosts: Hosts) -> Non
         poor.docker("rmi", "kept:latest")
 
 
-def _pings(one: Host, other: Host) -> bool:
-    # TCP, not ICMP: what a Swarm's managers and workers speak.
-    words = one.command("curl", "-s", "-o", "/dev/null", "-m", "1", f"http://{other.address}:7946/")
-    # 7: refused or no route; 28: nothing came back. Anything else was an answer of sorts.
-    return subprocess.run(words, capture_output=True, check=False).returncode not in {7, 28}
+def _connects(one: Host, other: Host) -> bool:
+    """Whether one node gets a connection to the port on which the other gossips with its cluster."""
+    tries = f"import socket; socket.create_connection(('{other.address}', 7946), 1).close()"
+    words = one.command(sys.executable, "-c", tries)
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
