@@ -268,9 +268,17 @@ def remove_theirs(host: Host) -> None:
     host.docker("network", "rm", "breakroom-net", check=False)
     # Swarm takes its time over a service's end, and the network goes after it.
     deadline = time.monotonic() + _SERVING_SECONDS
-    while "theirs-overlay" in host.docker("network", "ls", "--format", "{{.Name}}").split():
-        assert time.monotonic() < deadline, "the other project's network does not go"
-        host.docker("network", "rm", "theirs-overlay", check=False)
+    of_service = ("ps", "-aq", "--filter", "label=com.docker.swarm.service.name=theirs-service")
+    while True:
+        left = host.docker(*of_service).split()
+        if left:
+            host.docker("rm", "--force", *left, check=False)
+        network = "theirs-overlay" in host.docker("network", "ls", "--format", "{{.Name}}").split()
+        if not left and not network:
+            break
+        if network:
+            host.docker("network", "rm", "theirs-overlay", check=False)
+        assert time.monotonic() < deadline, f"the other project's things do not go: {left}"
         time.sleep(0.1)
     for node in host.docker("node", "ls", "-q", check=False).split():
         host.docker("node", "update", "--label-rm", "theirs", node, check=False)
