@@ -366,3 +366,24 @@ async def _settled(found: Deployed, status: str) -> None:
     while time.monotonic() < deadline:
         await asyncio.to_thread(found.inspect)
     assert found.inspect()["State"]["Status"] == status
+
+
+def test_faults_of_one_container_do_not_undo_each_other(deploy: Deploy) -> None:
+    async def story() -> None:
+        async with deploy(service(), front="breakroom") as found:
+            task = await found.running()
+            deployment = found.deployment
+            slow = await deployment.impair("*", {"delay_ns": 50_000_000})
+            cut = await deployment.impair(task, {"partition": True})
+            assert cut.means == "nft"
+            healed = await deployment.impair("*", None)
+            assert healed.means == slow.means
+            # Still cut off: what is taken back is told, and it is there to be taken back.
+            again = await deployment.impair(task, None)
+            assert (again.means, bool(again.detail["cleared"])) == ("nft", True)
+            assert (await deployment.impair(task, None)).means == "nothing-in-force"
+            with pytest.raises(PlatformError) as refused:
+                await deployment.impair(task, {"corrupt": 0.1, "reset": True})
+            assert refused.value.code == "unsupported"
+
+    asyncio.run(story())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,16 @@ class ContainerActs:
 
     daemon: Daemon
 
-    def __init__(self, daemon: Daemon, hands: Hands | None, run: str) -> None:
+    def __init__(
+        self, daemon: Daemon, hands: Hands | None, run: str, probed: Mapping[str, Any] | None = None
+    ) -> None:
         self.daemon = daemon
         self._hands = hands
         self._run = run
+        self._probed = probed or {}
+        """The hands' own answer to `probe`; what is not in it is tried."""
+        self._in_force: dict[str, str] = {}
+        """For whom (a task, or `*`) a link is bad, and by what: `netem`, `nft`, `ingress`."""
         self._link: dict[str, Any] | None = None
         """In force by the kernel for every start, also those to come."""
 
@@ -139,39 +146,40 @@ class ContainerActs:
             ProcessLookupError: the task has no running process.
             PlatformError: `unsupported`: neither can do that here.
         """
-        name = self._current(task)
         if link is None:
-            return await self._heal(task, name)
+            return await self._heal(task)
         words = {word: value for word, value in link.items() if value}
-        refused = ""
-        if self._hands is not None and not any(word in words for word in _INGRESS_ONLY):
+        means = "nft" if words.get("partition") or words.get("loss", 0) >= 1 else "netem"
+        refused = self._refused_by_kernel(means, words)
+        if not refused:
             try:
-                evidence = await self._impair_by_kernel(name, words)
+                evidence = await self._impair_by_kernel(_one(task), words, means)
             except PlatformError as error:
                 if error.code != "unsupported":
                     raise
                 refused = str(error)
             else:
-                self._link = words if task == "*" else None
+                self._in_force[task] = means
+                self._link = words if task == "*" else self._link
                 return evidence
         if any(word in words for word in _KERNEL_ONLY):
-            why = refused or "this needs the kernel's netem"
             raise PlatformError(
-                "unsupported", f"{', '.join(words)}: {why}", "`breakroom doctor` says what works here"
+                "unsupported", f"{', '.join(words)}: {refused}", "`breakroom doctor` says what works here"
             )
         self.front.impair(task, words)
+        self._in_force[task] = "ingress"
         return Evidence(
             holds=True,
             t=time.monotonic_ns(),
             means="ingress",
-            detail={"direction": "both", **({"kernel": refused} if refused else {})},
+            detail={"direction": "both", "kernel": refused},
         )
 
     async def impair_anew(self, task: str) -> None:
         """A new start has a new network namespace: what is in force for all starts is put there too."""
         if self._link is not None:
             with contextlib.suppress(ProcessLookupError, PlatformError):
-                await self._impair_by_kernel(task, self._link)
+                await self._impair_by_kernel(task, self._link, self._in_force.get("*", "netem"))
 
     # --- memory -----------------------------------------------------------------------------------------------
 
@@ -260,50 +268,53 @@ class ContainerActs:
 
     # --- how --------------------------------------------------------------------------------------------------
 
-    def _current(self, task: str) -> str:
-        """The task's id, where `*` stands for the one that runs."""
-        return "" if task == "*" else task
+    def _refused_by_kernel(self, means: str, words: Mapping[str, Any]) -> str:
+        """Why the kernel cannot do it, as far as that is known without trying; empty: try."""
+        if any(word in words for word in _INGRESS_ONLY):
+            return "only the ingress can reset connections"
+        if self._hands is None:
+            return "nothing here may act on the container's network"
+        tried = self._probed.get(means) or {}
+        return "" if tried.get("works", True) else str(tried.get("reason") or f"this kernel has no {means}")
 
-    async def _impair_by_kernel(self, task: str, words: dict[str, Any]) -> Evidence:
+    async def _impair_by_kernel(self, task: str, words: Mapping[str, Any], means: str) -> Evidence:
         container, pid = self.target(task)
         whom = {"mark": mark(self._run), "container": container, "pid": pid}
-        if words.get("partition") or words.get("loss", 0) >= 1:
+        if means == "nft":
             answer = await self._do(
                 {"act": "partition-set", "scope": "container", "within_s": _LASTS_SECONDS, **whom}
             )
             detail = {"direction": "both", "active": answer.get("active")}
-            return Evidence(
-                holds=bool(answer.get("active")), t=self._when(answer), means="nft", detail=detail
-            )
-        answer = await self._do({"act": "link-set", "link": words, **whom})
-        links = answer.get("links") or {}
-        return Evidence(
-            holds=bool(links),
-            t=self._when(answer),
-            means="netem",
-            detail={"direction": "from the container", "links": links},
-        )
+            holds = bool(answer.get("active"))
+        else:
+            answer = await self._do({"act": "link-set", "link": dict(words), **whom})
+            detail = {"direction": "from the container", "links": answer.get("links") or {}}
+            holds = bool(answer.get("links"))
+        return Evidence(holds=holds, t=self._when(answer), means=means, detail=detail)
 
-    async def _heal(self, task: str, name: str) -> Evidence:
-        self._link = None
-        with contextlib.suppress(PlatformError):
+    async def _heal(self, task: str) -> Evidence:
+        """Take back what was put in force for `task`, and nothing else: another fault may be in force beside it."""
+        means = self._in_force.pop(task, "")
+        if task == "*":
+            self._link = None
+        if means == "ingress":
             self.front.impair(task, None)
-        detail: dict[str, Any] = {}
-        if self._hands is not None:
+        elif means and means not in self._in_force.values():
             try:
-                container, pid = self.target(name)
+                container, pid = self.target(_one(task))
             except ProcessLookupError:
                 # Its network namespace went with it.
                 return Evidence(holds=True, t=time.monotonic_ns(), means="gone")
-            whom = {"mark": mark(self._run), "container": container, "pid": pid}
-            for act in ({"act": "link-clear"}, {"act": "partition-clear", "scope": "container"}):
-                try:
-                    detail[str(act["act"])] = (await self._do({**act, **whom})).get("cleared")
-                except PlatformError as error:
-                    # A kernel that cannot do it has nothing of it to clear.
-                    if error.code != "unsupported":
-                        raise
-        return Evidence(holds=True, t=time.monotonic_ns(), means="cleared", detail=detail)
+            act = (
+                {"act": "link-clear"}
+                if means == "netem"
+                else {"act": "partition-clear", "scope": "container"}
+            )
+            answer = await self._do({**act, "mark": mark(self._run), "container": container, "pid": pid})
+            return Evidence(
+                holds=True, t=self._when(answer), means=means, detail={"cleared": answer.get("cleared")}
+            )
+        return Evidence(holds=True, t=time.monotonic_ns(), means=means or "nothing-in-force")
 
     async def _signal(self, task: str, signal: str, match: str | None) -> list[int]:
         container, pid = self.target(task)
@@ -334,6 +345,11 @@ class ContainerActs:
         if self.daemon.local and isinstance(at.get("monotonic_ns"), int):
             return min(int(at["monotonic_ns"]), time.monotonic_ns())
         return time.monotonic_ns()
+
+
+def _one(task: str) -> str:
+    """The task's name for `target`, where `*` is the start that runs."""
+    return "" if task == "*" else task
 
 
 def _refusal(code: str, message: str, hint: str = "") -> Exception:

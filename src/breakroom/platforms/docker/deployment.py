@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiodocker.containers import DockerContainer
 
@@ -52,6 +53,8 @@ class Circumstances:
     """The run's own; logs go to `logs/TRIAL` in it."""
     emit: Emit
     hands: Hands | None = None
+    probed: Mapping[str, Any] | None = None
+    """What the hands' `probe` answered, if they were asked."""
 
 
 class DockerDeployment(ContainerActs):
@@ -60,7 +63,7 @@ class DockerDeployment(ContainerActs):
     endpoint: Endpoint
 
     def __init__(self, around: Circumstances, spec: ServiceSpec) -> None:
-        super().__init__(around.daemon, around.hands, around.run)
+        super().__init__(around.daemon, around.hands, around.run, around.probed)
         self._around = around
         self._spec = spec
         self._watch = ContainerWatch(

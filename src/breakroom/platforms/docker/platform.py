@@ -163,6 +163,7 @@ class DockerPlatform:
             directory=directory,
             emit=emit,
             hands=self._hands,
+            probed=self._probed,
         )
         return await DockerDeployment.deploy(around, contender.service)
 
