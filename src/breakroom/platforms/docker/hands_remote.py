@@ -39,6 +39,8 @@ NODE_SOCKET = "BREAKROOM_NODE_SOCKET"
 """Environment variable: where the nodes' Docker socket is, if not in its usual place; may hold Swarm's templates."""
 _READY_SECONDS = 90.0
 _REMOVE_SECONDS = 30.0
+_SWEEP_SECONDS = 60.0
+"""A sweep starts a container on its node, which takes seconds on a busy one."""
 _ACT_SECONDS = 110.0
 _HELLO_SECONDS = 5.0
 _LOOK_AGAIN_S = 0.1
@@ -366,7 +368,7 @@ class Agents:
         """Sweep a node; one that was cut off and came back has a new agent by now, at another address."""
         why = "no answer"
         try:
-            async with asyncio.timeout(_REMOVE_SECONDS):
+            async with asyncio.timeout(_SWEEP_SECONDS):
                 while True:
                     try:
                         return await self.sweep(agent.node)

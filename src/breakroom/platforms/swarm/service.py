@@ -43,6 +43,7 @@ from breakroom.spec.service import ServiceSpec
 __all__ = ["SwarmDeployment"]
 
 _TRIES = 5
+_REMOVAL_SECONDS = 20.0
 _OUT_OF_SEQUENCE = "out of sequence"
 
 
@@ -316,7 +317,7 @@ class SwarmDeployment:
                 except DockerError as error:
                     if error.status != 404:
                         raise
-            return list(await leftovers(self._daemon, self._run, trial=self._trial))
+            return list(await leftovers(self._daemon, self._run, trial=self._trial, patience=self._patience))
         except PlatformError as error:
             if error.code not in CONNECTION_LOST:
                 raise
@@ -374,6 +375,11 @@ class SwarmDeployment:
         if known is None or not known.alive or not known.pid or not known.container:
             raise ProcessLookupError(f"task {task} has no running process")
         return known
+
+    @property
+    def _patience(self) -> float:
+        """How long the containers may take to go: their grace period, and Swarm's own time before and after it."""
+        return self._spec.stop_grace_period / 1e9 + _REMOVAL_SECONDS
 
     @property
     def _watching(self) -> SwarmWatcher:
