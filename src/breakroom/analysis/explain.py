@@ -109,9 +109,9 @@ def _undone(facts: TrialFacts) -> int | None:
 
 
 def _nothing_replaced(recovery: Recovery, undone: int) -> bool:
-    """Whether the way back was the end of the fault, not a new task that came into rotation before that."""
-    back = recovery.at("in_rotation")
-    return back is None or back >= undone
+    """Whether no new task was made before the fault was taken back: then its end was the way back."""
+    replaced = recovery.at("replaced")
+    return replaced is None or replaced >= undone
 
 
 def _split(facts: TrialFacts, reached: str, start: int, end: int) -> list[Part]:
