@@ -44,6 +44,23 @@ async def start_first_failing(scene: Scene) -> None:
 
 
 @scenario(
+    row("start-first-43081", "start-first with failure_action continue: the update completes, and the old task is stopped although no new one runs", "moby#43081, seen"),
+)  # fmt: skip
+async def start_first_continue(scene: Scene) -> None:
+    config = rolling(order="start-first", monitor=1, action="continue")
+    sickly = service(
+        "sfcontinue", update=config, delay=1, healthcheck=check(), HEALTHY_AFTER="1000", TERM_CODE="143"
+    )
+    async with scene.deployed(service("sfcontinue", update=config, delay=1)):
+        old = await scene.running()
+        await scene.deployment.update(scene.fit(sickly))
+        await scene.update_state("completed")
+        with scene.row("start-first-43081"):
+            await scene.unwanted(old.task)
+            assert all(scene.first(task, "running") is None for task in scene.tasks() if task != old.task)
+
+
+@scenario(
     row("scale-in-update", "Scaling in the midst of an update begins it anew: the delay between slots is cut short", "SK orchestrator/replicated, update Supervisor.Update"),
     row("scale-in-update-done", "… and it is completed, every slot new", "SK manager/orchestrator/update"),
 )  # fmt: skip

@@ -7,9 +7,10 @@ new task that ends by itself before it runs, or within `monitor` of running, is 
 `max_failure_ratio` triggers the action. After an action, workers finish the slot they have in hand. When all slots
 are done, failures are watched for one more `monitor`.
 
-One deliberate difference: with start-first, an old task is stopped only when a new one of its slot runs, also when
-the first new one failed and its replacement came up; Swarm's next reconciliation stops it regardless (moby#43081),
-which breaks what start-first promises.
+With start-first, an old task is stopped when the new one of its slot runs. Where that one failed, and failures are
+borne, the old task lives until the update is completed, and is then stopped although no new one runs: so does Swarm
+(moby#43081), which breaks what start-first promises. One deliberate difference: an update begun anew waits for a new
+task that is still coming up, where Swarm stops the old one at once.
 """
 
 from __future__ import annotations
@@ -124,6 +125,12 @@ class UpdateSupervisor:
         self._next(self._runs[service_name], worker)
 
     def _complete(self, service: ServiceRecord, kind: str) -> None:
+        # Swarm looks at the service again when its status has changed.
+        for slot in sorted(service.slots):
+            wanted = self._store.wanted_in_slot(service.name, slot)
+            clean = [task for task in wanted if not service.dirty(task)]
+            if clean and len(wanted) > 1:
+                self._stop_others(service, _keep(clean))
         if kind == "rollback":
             self.report(service, "rollback_completed", "rollback completed")
         else:
@@ -176,7 +183,7 @@ class UpdateSupervisor:
         clean = [task for task in wanted if not service.dirty(task)]
         start_first = run.config.order == "start-first"
         if clean:
-            keep = max(clean, key=lambda t: (t.state == TaskState.RUNNING, not t.state.terminal, t.desired))
+            keep = _keep(clean)
             if start_first and keep.state != TaskState.RUNNING:
                 run.workers[worker] = keep.id
                 return
@@ -283,3 +290,8 @@ class UpdateSupervisor:
         self.cancel(service)
         self.resize(service)
         self.begin(service, "rollback")
+
+
+def _keep(clean: list[Task]) -> Task:
+    """Which of a slot's up-to-date tasks is to stay."""
+    return max(clean, key=lambda t: (t.state == TaskState.RUNNING, not t.state.terminal, t.desired))
