@@ -7,6 +7,7 @@ what is in a container's own namespace goes with the container, and a partition 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -21,6 +22,8 @@ from breakroom.safety.standing import Runs
 
 __all__ = ["sweep_kernel"]
 
+_RUN_ID = re.compile(r"-[0-9a-f]{4}$")
+"""How the id of every run ends (`director.run.make_run_directory`)."""
 _NO_HANDS = frozenset({"image-missing", "permission-denied", "unsupported"})
 
 
@@ -33,11 +36,12 @@ async def sweep_kernel(daemon: Daemon, runs: Runs, wanted: Collection[str]) -> l
     alive = {mark(run.run_id) for run in runs.alive} if not runs.wish.force else set()
     deeds: list[Deed] = []
     for run in sorted(wanted):
-        if not run or mark(run) in alive:
+        # A mark is found by its beginning: a word that is no run's id must not find the marks of others.
+        if not _RUN_ID.search(run) or mark(run) in alive:
             continue
         try:
             hands = await hands_for(daemon, run)
-            answer = await _sweep(hands, dry=runs.wish.dry_run)
+            answer = await _sweep(hands, dry=runs.wish.dry_run, spare=sorted(alive))
         except PlatformError as error:
             if error.code in CONNECTION_LOST:
                 raise
@@ -53,9 +57,9 @@ async def sweep_kernel(daemon: Daemon, runs: Runs, wanted: Collection[str]) -> l
     return deeds
 
 
-async def _sweep(hands: Hands, *, dry: bool) -> dict[str, Any]:
+async def _sweep(hands: Hands, *, dry: bool, spare: list[str]) -> dict[str, Any]:
     try:
-        return await hands.act({"act": "sweep", "dry": dry})
+        return await hands.act({"act": "sweep", "dry": dry, "spare": spare})
     finally:
         if not dry:
             await hands.close()
