@@ -21,6 +21,7 @@ from breakroom.platforms.docker.hands_image import AGENT_IMAGE
 from breakroom.platforms.docker.hands_remote import Agents
 from docker_lab.lab import STATE, Host
 
+pytestmark = pytest.mark.timeout(500)  # on a busy machine a Swarm takes its time to start and to end services
 RUN = "20261123-220000-test-dcba21"
 SOCKET = f"{STATE}/sockets/{{{{.Node.Hostname}}}}"
 Hosts = tuple[Host, ...]

@@ -465,11 +465,12 @@ class _Relay:
         }
         with daemon.asking("start the relay to the agents"):
             container = await daemon.docker.containers.create(config, name=object_name(run, "relay"))
+            stream = container.attach(stdin=True, stdout=True)
             try:
-                stream = container.attach(stdin=True, stdout=True)
                 await stream.__aenter__()
                 await container.start()
             except BaseException:
+                await stream.close()
                 await asyncio.shield(container.delete(force=True))
                 raise
         return cls(container, stream)
