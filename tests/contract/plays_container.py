@@ -9,7 +9,7 @@ from itertools import pairwise
 from breakroom.journal.records import HealthChanged
 from contract.program import check, service
 from contract.rows import CONTAINERS, row, scenario
-from contract.scene import Scene, seconds
+from contract.scene import SLACK, Scene, seconds
 
 __all__: list[str] = []
 
@@ -39,11 +39,11 @@ async def always(scene: Scene) -> None:
             running = await scene.running(beside=tuple(t for t in scene.tasks() if t != after))
             gaps.append(seconds(running, ended))
         with scene.row("backoff-first"):
-            assert 0.09 <= gaps[0] <= 3, gaps
+            assert 0.09 <= gaps[0] <= SLACK, gaps
         with scene.row("backoff-doubles"):
             # 0.1, 0.2, 0.4, 0.8, 1.6 s, and each the time of a container's start on top.
             assert all(gap >= 0.095 * 2**n for n, gap in enumerate(gaps)), gaps
-            assert gaps[-1] <= 1.6 + 5, gaps
+            assert gaps[-1] <= 1.6 + SLACK, gaps
 
 
 @scenario(

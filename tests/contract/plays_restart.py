@@ -8,7 +8,7 @@ import asyncio
 
 from contract.program import service
 from contract.rows import row, scenario
-from contract.scene import Scene, seconds
+from contract.scene import SLACK, Scene, seconds
 
 __all__: list[str] = []
 
@@ -66,7 +66,7 @@ async def crash_and_restart(scene: Scene) -> None:
             assert ['"task: non-zero exit (137)"' in line for line in lines] == [False, True, True], table
 
 
-def assert_delay(took: float, delay: float, *, slack: float = 6.0) -> None:
+def assert_delay(took: float, delay: float, *, slack: float = SLACK) -> None:
     """Old end to new running: not less than the delay (50 ms for two clocks' rounding), not much more."""
     assert delay - 0.05 <= took <= delay + slack, f"{took:.2f} s with a delay of {delay} s"
 
@@ -191,7 +191,7 @@ async def stopping(scene: Scene) -> None:
             assert ended.state == "shutdown"
         with scene.row("stop-grace"):
             took = seconds(ended, asked)
-            assert 3.8 <= took <= 10, f"{took:.2f} s from desired shutdown to the end"
+            assert 3.8 <= took <= 4 + SLACK, f"{took:.2f} s from desired shutdown to the end"
         third = await scene.running(beside=(first.task, second.task))
         await scene.deployment.signal_task(third.task, "SIGKILL")
         with scene.row("attempts-reset"):
