@@ -23,7 +23,9 @@ def cut_connections(facts: TrialFacts, failed_requests: int) -> CutConnections:
     """
     left = [_left(facts, task, fault.action.begun) for fault in facts.faults for task in fault.action.tasks]
     known = [change for change in left if change is not None]
-    if not known or len(known) < len(left):
+    # Only breakroom's own ingress counts connections; of Docker's port and the routing mesh nothing is known.
+    counted = facts.started.capabilities.get("ingress", "breakroom") == "breakroom"
+    if not counted or not known or len(known) < len(left):
         return CutConnections(
             failed_requests=failed_requests, open_on_target=None, refused_by_target=None, within=None
         )
