@@ -90,7 +90,13 @@ def make_run_directory(out: Path, label: str) -> Path:
 
 
 _NOT_ASKED = frozenset(
-    {"platform.daemon-died", "platform.ssh-failed", "platform.docker-error", "platform.refused", "undo-failed"}
+    {
+        "platform.daemon-died",
+        "platform.ssh-failed",
+        "platform.docker-error",
+        "platform.refused",
+        "undo-failed",
+    }
 )
 """Problems after which nobody knows what is still there; before anything was made they cost a look, no more."""
 

@@ -42,7 +42,9 @@ MESSAGES: dict[str, str] = {
     "swarm-leftovers": N_(
         "Earlier runs of breakroom left services in this Swarm: {services}. `breakroom cleanup` removes them."
     ),
-    "swarm-no-answer": N_("For a while the Swarm did not answer, so tasks may have changed unseen: {message}"),
+    "swarm-no-answer": N_(
+        "For a while the Swarm did not answer, so tasks may have changed unseen: {message}"
+    ),
     "left-behind": N_("Left on the machine after the trial: {what}"),
     "registry-unwritable": N_(
         "The run could not be entered in the registry of runs, which `breakroom cleanup` works from: {message}"
