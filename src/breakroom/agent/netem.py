@@ -44,17 +44,14 @@ class Link:
 
     def parameters(self, limit: int) -> dict[str, Any]:
         """As netem's netlink options in pyroute2's names; `wire` has the ones that pyroute2 does not know."""
+        rate = {"packet_overhead": 0, "cell_size": 0, "cell_overhead": 0}
+        # All of them, also those that are 0: netem keeps what a change does not name.
         attributes: list[list[Any]] = [
             ["TCA_NETEM_LATENCY64", self.delay_ns],
             ["TCA_NETEM_JITTER64", self.jitter_ns],
+            ["TCA_NETEM_CORRUPT", {"prob_corrupt": _fraction(self.corrupt), "corr_corrupt": 0}],
+            ["TCA_NETEM_RATE", {"rate": self.rate_bytes_per_s or 0, **rate}],
         ]
-        if self.corrupt:
-            attributes.append(
-                ["TCA_NETEM_CORRUPT", {"prob_corrupt": _fraction(self.corrupt), "corr_corrupt": 0}]
-            )
-        if self.rate_bytes_per_s:
-            rate = {"rate": self.rate_bytes_per_s, "packet_overhead": 0, "cell_size": 0, "cell_overhead": 0}
-            attributes.append(["TCA_NETEM_RATE", rate])
         if self.seed:
             attributes.append(["TCA_NETEM_PRNG_SEED", self.seed])
         return {
