@@ -20,11 +20,15 @@ __all__ = ["relay"]
 _CONNECT_SECONDS = 3.0
 
 
+class _NotConnectedError(Exception):
+    """Nothing was sent: the order may be given again."""
+
+
 def relay() -> None:
     """Pass lines until the input ends.
 
     In: `{"id", "to": [address, port], "line", "wait_s"}`. Out: `{"id", "line"}`, or `{"id", "error"}` where nobody
-    answered.
+    answered; with `unsent` if nobody can have received it.
     """
     lock = threading.Lock()
     for raw in sys.stdin:
@@ -36,6 +40,8 @@ def _pass(order: dict[str, Any], lock: threading.Lock) -> None:
     answer: dict[str, Any] = {"id": order["id"]}
     try:
         answer["line"] = _exchange(tuple(order["to"]), order["line"], float(order["wait_s"]))
+    except _NotConnectedError as error:
+        answer["error"], answer["unsent"] = str(error), True
     except (OSError, ValueError, TypeError) as error:
         answer["error"] = str(error) or type(error).__name__
     with lock:
@@ -44,7 +50,11 @@ def _pass(order: dict[str, Any], lock: threading.Lock) -> None:
 
 
 def _exchange(address: tuple[str, int], line: str, wait: float) -> str:
-    with socket.create_connection(address, timeout=min(_CONNECT_SECONDS, wait)) as connection:
+    try:
+        connected = socket.create_connection(address, timeout=min(_CONNECT_SECONDS, wait))
+    except OSError as error:
+        raise _NotConnectedError(str(error) or type(error).__name__) from error
+    with connected as connection:
         connection.settimeout(wait)
         connection.sendall(line.encode() + b"\n")
         with connection.makefile("rb") as stream:

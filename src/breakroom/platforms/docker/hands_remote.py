@@ -132,6 +132,8 @@ class Agents:
             PlatformError: the act's own code; `agent-silent`: the node does not answer, as when it is cut off.
         """
         agent = self._agent(node)
+        if not await self._is_there(agent):
+            await self._find_again(agent)
         act = {"mark": mark(self._run), **act}
         if act.get("act") == "partition-set" and act.get("scope") == "node":
             act.setdefault("after_s", _CUT_AFTER_S)
@@ -346,6 +348,26 @@ class Agents:
             raise self._silent(agent, "its answer is to another request")
         return dict(body["answer"])
 
+    async def _is_there(self, agent: _Agent) -> bool:
+        """Whether the agent that was met answers; asks again only where an act's own answer would tell it too late."""
+        try:
+            return (await self._exchange(agent, {"act": "hello"}, _HELLO_SECONDS)).get(
+                "session"
+            ) == agent.session
+        except (RefusedError, PlatformError):
+            return False
+
+    async def _find_again(self, agent: _Agent) -> None:
+        """A node that was down gets a new agent when it is back, with another address."""
+        with self._daemon.asking("see the agents' tasks"):
+            tasks = await self._daemon.docker.tasks.list(filters={"service": self._service})
+        for task in tasks:
+            states = (task["Status"]["State"], task.get("DesiredState"))
+            address = _address_on(task, self._network)
+            if task.get("NodeID") == agent.node and states == ("running", "running") and address:
+                agent.address = address
+        await self._greet(agent)
+
     async def _again(self, agent: _Agent, act: Act) -> Answer:
         try:
             return await self._exchange(agent, act, _ACT_SECONDS)
@@ -479,7 +501,7 @@ class _Relay:
         """Send a line to an agent, and wait for its answer.
 
         Raises:
-            ConnectionError: there is none.
+            ConnectionRefusedError: nothing was sent. ConnectionError: there is no answer.
         """
         self._number += 1
         number = self._number
@@ -490,6 +512,8 @@ class _Relay:
             await self._stream.write_in(json.dumps(order).encode() + b"\n")
             async with asyncio.timeout(wait + _HELLO_SECONDS):
                 return await answer
+        except ConnectionError:
+            raise
         except (TimeoutError, RuntimeError, AssertionError, OSError) as error:
             raise ConnectionError(str(error) or "the relay does not answer") from error
         finally:
@@ -527,6 +551,8 @@ class _Relay:
                     continue
                 if "line" in told:
                     answer.set_result(told["line"])
+                elif told.get("unsent"):
+                    answer.set_exception(ConnectionRefusedError(told["error"]))
                 else:
                     answer.set_exception(ConnectionError(told["error"]))
         for answer in self._waiting.values():
