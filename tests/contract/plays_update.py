@@ -239,7 +239,7 @@ async def monitor_late(scene: Scene) -> None:
     async with scene.deployed(service("late", replicas=2, update=config, delay=0.2)):
         await scene.all_running(2)
         await scene.deployment.update(
-            scene.fit(service("late", replicas=2, update=config, delay=0.2, EXIT_AFTER="3", FAIL_SLOT="1"))
+            scene.fit(service("late", replicas=2, update=config, delay=0.2, EXIT_AFTER="8", FAIL_SLOT="1"))
         )
         await scene.until(lambda: len(scene.updates()) >= 2, "end of the update")
         with scene.row("monitor-late"):
