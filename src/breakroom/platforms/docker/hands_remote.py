@@ -19,18 +19,16 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from aiodocker.containers import DockerContainer
-from aiodocker.exceptions import DockerError
 from aiodocker.networks import DockerNetwork
-from aiodocker.stream import Stream
 
 from breakroom.agent.engine_socket import SOCKET
 from breakroom.agent.helper import SECRET
-from breakroom.agent.messages import PORT, RefusedError, seal, sources_digest, unseal
+from breakroom.agent.messages import RefusedError, seal, sources_digest, unseal
 from breakroom.platforms.base import PlatformError
 from breakroom.platforms.docker.connect import Daemon
 from breakroom.platforms.docker.hands import Act, Answer, checked
 from breakroom.platforms.docker.hands_image import AGENT_IMAGE, require_agent_image
+from breakroom.platforms.docker.hands_relay import Relay
 from breakroom.platforms.docker.names import OWNER, RUN, labels, mark, object_name
 
 __all__ = ["NODE_SOCKET", "Agents", "RemoteHands"]
@@ -44,7 +42,6 @@ _SWEEP_SECONDS = 60.0
 _ACT_SECONDS = 110.0
 _HELLO_SECONDS = 5.0
 _LOOK_AGAIN_S = 0.1
-_STDOUT = 1
 _CUT_AFTER_S = 1.0
 """A node that is to be cut off waits so long, so that its answer still gets out."""
 
@@ -87,7 +84,7 @@ class Agents:
         self._key = secrets.token_bytes(32)
         self._agents: dict[str, _Agent] = {}
         self._network = self._secret = self._service = ""
-        self._relay: _Relay | None = None
+        self._relay: Relay | None = None
 
     @classmethod
     async def open(cls, daemon: Daemon, run: str, *, node_socket: str = "") -> Self:
@@ -207,7 +204,7 @@ class Agents:
                 endpoint_spec={"Mode": "dnsrr"},
             )
             self._service = str(service["ID"])
-        self._relay = await _Relay.open(self._daemon, run, self._network)
+        self._relay = await Relay.open(self._daemon, run, self._network)
 
     def _template(self, name: str, subnets: list[str], node_socket: str) -> dict[str, Any]:
         return {
@@ -452,112 +449,6 @@ class Agents:
             if not left or time.monotonic() > deadline:
                 return left
             await asyncio.sleep(_LOOK_AGAIN_S)
-
-
-class _Relay:
-    """The relay container and the lines to and from it."""
-
-    def __init__(self, container: DockerContainer, stream: Stream) -> None:
-        self._container = container
-        self._stream = stream
-        self._waiting: dict[int, asyncio.Future[str]] = {}
-        self._number = 0
-        self._reading = asyncio.get_running_loop().create_task(self._read(), name="read the agents' relay")
-
-    @classmethod
-    async def open(cls, daemon: Daemon, run: str, network: str) -> _Relay:
-        config: dict[str, Any] = {
-            "Image": AGENT_IMAGE,
-            "Cmd": ["relay"],
-            "Labels": labels("relay", run),
-            "OpenStdin": True,
-            "StdinOnce": True,
-            "AttachStdin": True,
-            "AttachStdout": True,
-            "AttachStderr": False,
-            "Tty": False,
-            "HostConfig": {
-                "AutoRemove": True,
-                "CapDrop": ["ALL"],
-                "LogConfig": {"Type": "none"},
-                "NetworkMode": network,
-                "ReadonlyRootfs": True,
-                "SecurityOpt": ["no-new-privileges"],
-            },
-        }
-        with daemon.asking("start the relay to the agents"):
-            container = await daemon.docker.containers.create(config, name=object_name(run, "relay"))
-            stream = container.attach(stdin=True, stdout=True)
-            try:
-                await stream.__aenter__()
-                await container.start()
-            except BaseException:
-                await stream.close()
-                await asyncio.shield(container.delete(force=True))
-                raise
-        return cls(container, stream)
-
-    async def ask(self, address: str, line: str, wait: float) -> str:
-        """Send a line to an agent, and wait for its answer.
-
-        Raises:
-            ConnectionRefusedError: nothing was sent. ConnectionError: there is no answer.
-        """
-        self._number += 1
-        number = self._number
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
-        try:
-            order = {"id": number, "to": [address, PORT], "line": line, "wait_s": wait}
-            await self._stream.write_in(json.dumps(order).encode() + b"\n")
-            async with asyncio.timeout(wait + _HELLO_SECONDS):
-                return await answer
-        except ConnectionError:
-            raise
-        except (TimeoutError, RuntimeError, AssertionError, OSError) as error:
-            raise ConnectionError(str(error) or "the relay does not answer") from error
-        finally:
-            del self._waiting[number]
-
-    async def close(self) -> None:
-        """End it and see it removed. Raises what aiodocker raises."""
-        self._reading.cancel()
-        await asyncio.wait([self._reading])
-        await self._stream.close()
-        try:
-            await self._container.delete(force=True)
-        except DockerError as error:
-            if error.status != 409:
-                raise
-        while True:
-            try:
-                await self._container.show()
-            except DockerError as error:
-                if error.status == 404:
-                    return
-                raise
-            await asyncio.sleep(_LOOK_AGAIN_S)
-
-    async def _read(self) -> None:
-        rest = b""
-        while (message := await self._stream.read_out()) is not None:
-            if message.stream != _STDOUT:
-                continue
-            *lines, rest = (rest + message.data).split(b"\n")
-            for raw in lines:
-                told = json.loads(raw)
-                answer = self._waiting.get(told["id"])
-                if answer is None or answer.done():
-                    continue
-                if "line" in told:
-                    answer.set_result(told["line"])
-                elif told.get("unsent"):
-                    answer.set_exception(ConnectionRefusedError(told["error"]))
-                else:
-                    answer.set_exception(ConnectionError(told["error"]))
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(ConnectionError("the relay container has ended"))
 
 
 async def _subnets(network: DockerNetwork) -> list[str]:
