@@ -41,19 +41,19 @@ date -s "@$(word breakroom.now)" >/dev/null
 modprobe virtio_console
 
 # The network: an interface named as the course has it, whose other end is a machine of its own, the neighbour's. Nothing
-# leads further. A resolver that refuses at once, since a daemon that waits for one delays the start of every task.
+# leads further. Not in 10.0.0.0/24, which is Swarm's ingress network: its answers would not come back. A resolver that refuses at once, since a daemon that waits for one delays the start of every task.
 hostname breakroom-vm
-printf '127.0.0.1 localhost\n10.0.0.2 breakroom-vm\n' >/etc/hosts
+printf '127.0.0.1 localhost\n192.168.77.2 breakroom-vm\n' >/etc/hosts
 echo "nameserver 127.0.0.1" >/etc/resolv.conf
 ip link set lo up
 ip netns add neighbour
 ip link add eth0 type veth peer name eth0 netns neighbour
-ip address add 10.0.0.2/24 dev eth0
+ip address add 192.168.77.2/24 dev eth0
 ip link set eth0 up
 ip -n neighbour link set lo up
-ip -n neighbour address add 10.0.0.3/24 dev eth0
+ip -n neighbour address add 192.168.77.3/24 dev eth0
 ip -n neighbour link set eth0 up
-ip route add default via 10.0.0.3
+ip route add default via 192.168.77.3
 sysctl -q -w net.ipv4.ip_forward=1
 
 say "starting dockerd"
