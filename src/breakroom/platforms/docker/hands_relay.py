@@ -1,7 +1,7 @@
 """The relay: a container on the manager's own node through which breakroom reaches the agents' overlay network.
 
-Used by `platforms.docker.hands_remote` alone. breakroom itself is on no overlay network; the relay is, listens to nobody,
-and is spoken to through `docker attach`: a line of JSON in for each request, one out for each answer, matched by ids.
+Used by `platforms.docker.hands_remote` alone. breakroom itself is on no overlay network; the relay is, listens to
+nobody, and is spoken to through `docker attach`: a line of JSON in for each request, one out for each answer, by ids.
 """
 
 from __future__ import annotations
