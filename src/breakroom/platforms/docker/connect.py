@@ -6,6 +6,7 @@ client. Every request goes through `Daemon.asking`, which turns the libraries' e
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -25,13 +26,15 @@ from aiodocker.exceptions import DockerError
 from breakroom.platforms.base import PlatformError
 from breakroom.platforms.docker.clock import Clock
 from breakroom.platforms.docker.endpoint import Endpoint, find_endpoint, ssl_context
-from breakroom.platforms.docker.errors import asking
+from breakroom.platforms.docker.errors import asking, not_docker
 from breakroom.platforms.docker.ssh import SshTunnel
 
 __all__ = ["OLDEST_API", "Daemon", "connect", "is_container_process", "opened"]
 
 OLDEST_API = (1, 40)
 """Docker 19.03: the first whose services can say all that a drill may ask for (`MaxReplicas`, sysctls, init)."""
+_FIRST_ANSWER_S = 20.0
+"""How long a daemon may take to say who it is; it does so in milliseconds, on a very busy machine in seconds."""
 _TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=15)
 _SAME_KERNEL_SLACK = 64 << 20
 
@@ -153,10 +156,18 @@ async def _introduce(daemon: Daemon) -> None:
     doing = f"ask the Docker daemon ({daemon.endpoint.source})"
     try:
         with asking(doing, daemon.host, connected=False):
-            daemon.version = await daemon.docker.version()
-            daemon.info = dict(await daemon.docker.system.info())
+            async with asyncio.timeout(_FIRST_ANSWER_S):
+                daemon.version = await daemon.docker.version()
+                daemon.info = dict(await daemon.docker.system.info())
+        if not {"ApiVersion", "Version"} <= daemon.version.keys() or "ID" not in daemon.info:
+            raise not_docker(daemon.host, daemon.endpoint.source)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        # aiodocker met an answer of a form that no daemon gives: a page, or a text without a type.
+        raise not_docker(daemon.host, daemon.endpoint.source) from error
     except PlatformError as error:
         tunnel = daemon._tunnel  # noqa: SLF001  # its maker
+        if error.code == "not-found" or "Bad status line" in str(error):
+            raise not_docker(daemon.host, daemon.endpoint.source) from error
         if tunnel is None or error.code not in {"daemon-missing", "daemon-died"}:
             raise
         said = tunnel.complaint or str(error)

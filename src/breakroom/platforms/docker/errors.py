@@ -31,7 +31,15 @@ from aiodocker.exceptions import DockerError
 
 from breakroom.platforms.base import PlatformError
 
-__all__ = ["CONNECTION_LOST", "asking", "daemon_missing", "image_missing", "is_gone", "translate"]
+__all__ = [
+    "CONNECTION_LOST",
+    "asking",
+    "daemon_missing",
+    "image_missing",
+    "is_gone",
+    "not_docker",
+    "translate",
+]
 
 CONNECTION_LOST: Final = frozenset({"daemon-died", "daemon-missing", "ssh-failed"})
 """Codes after which nothing can be asked of the daemon any more."""
@@ -56,6 +64,10 @@ _TLS_HINT = (
 _START_HINT = (
     "start it (`sudo systemctl start docker`, or Docker Desktop), "
     "or run with `--platform local`, which needs none"
+)
+_ADDRESS_HINT = (
+    "check the address (DOCKER_HOST, or `docker context ls`), and that the daemon there is started and listens on it; "
+    "`--platform local` needs no Docker"
 )
 
 
@@ -94,7 +106,7 @@ def translate(error: BaseException, *, doing: str, host: str, connected: bool = 
         return PlatformError(
             "daemon-died" if connected else "daemon-missing",
             f"cannot {doing}: the Docker daemon at {host} does not answer",
-            "see whether `docker info` answers",
+            "see whether `docker info` answers; if it hangs as well, restart the daemon, or check the address",
         )
     if connected:
         return PlatformError(
@@ -107,7 +119,17 @@ def translate(error: BaseException, *, doing: str, host: str, connected: bool = 
 
 def daemon_missing(host: str, reason: str) -> PlatformError:
     """No daemon answers at `host`."""
-    return PlatformError("daemon-missing", f"no Docker daemon answers at {host}: {reason}", _START_HINT)
+    hint = _START_HINT if host.startswith("unix:") else _ADDRESS_HINT
+    return PlatformError("daemon-missing", f"no Docker daemon answers at {host}: {reason}", hint)
+
+
+def not_docker(host: str, source: str) -> PlatformError:
+    """Something answers at `host`, and it does not speak as a Docker daemon; `source` named the address."""
+    return PlatformError(
+        "daemon-missing",
+        f"what answers at {host} (by {source}) is not a Docker daemon",
+        _ADDRESS_HINT,
+    )
 
 
 def image_missing(image: str, *, course: bool) -> PlatformError:
@@ -158,8 +180,8 @@ def _root(error: BaseException) -> BaseException:
     seen: set[int] = set()
     while id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, aiohttp.ClientSSLError):
-            return error
+        if isinstance(error, aiohttp.ClientSSLError | TimeoutError):
+            return error  # below a timeout is only that something was cancelled
         inner = getattr(error, "os_error", None) or error.__cause__
         if inner is None and isinstance(error, DockerError):
             inner = error.__context__
