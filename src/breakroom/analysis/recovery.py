@@ -174,9 +174,12 @@ def _platform_moments(facts: TrialFacts, zero: int, window_end: int) -> dict[str
     assert fault is not None
     since = fault.action.begun
     targets = fault.action.tasks
-    detections = [_detected(facts, task, since, window_end) for task in targets]
     slots = [facts.tasks[task].slot if task in facts.tasks else None for task in targets]
     replacements = [_replacements(facts, slot, since, targets) for slot in slots]
+    detections = [
+        _detected(facts, task, since, window_end, lives)
+        for task, lives in zip(targets, replacements, strict=True)
+    ]
     by_model = any(
         act.by == "operator-model" and lives and act.begun <= lives[0].created
         for act in facts.acts
@@ -197,8 +200,8 @@ def _platform_moments(facts: TrialFacts, zero: int, window_end: int) -> dict[str
     }
 
 
-def _detected(facts: TrialFacts, task: str, since: int, until: int) -> Moment:
-    """The first event by which the platform showed that it knew: state, health or rotation.
+def _detected(facts: TrialFacts, task: str, since: int, until: int, replacements: list[TaskLife]) -> Moment:
+    """The first event by which the platform showed that it knew: state, health, rotation, or a service's new task.
 
     What happens from `until` on is the clean-up's doing.
     """
@@ -217,6 +220,9 @@ def _detected(facts: TrialFacts, task: str, since: int, until: int) -> Moment:
         for change in facts.rotation
         if change.task == task and change.t >= since and not change.in_rotation
     ]
+    if facts.started.runs_as == "service":
+        # Swarm's time of a task's creation is exact; that the old task is given up is seen when next looked at.
+        moments += [(life.created, "platform") for life in replacements]
     return min((moment for moment in moments if moment[0] < until), default=(None, "platform"))
 
 

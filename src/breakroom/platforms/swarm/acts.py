@@ -22,16 +22,14 @@ from breakroom.platforms.docker.names import mark
 from breakroom.platforms.swarm.hands import SwarmHands
 from breakroom.platforms.swarm.nodes import NodeList
 from breakroom.platforms.swarm.tasks import SwarmTask
+from breakroom.platforms.swarm.witness import Witness
 
-__all__ = ["TaskActs", "listens"]
+__all__ = ["TaskActs"]
 
 _CUT_AFTER_S = 0.5
 """A node that is told to cut itself off waits so long, so that its answer still leaves it."""
 _LASTS_SECONDS = 3600.0
 """What is in force heals itself after this, should breakroom be killed."""
-_GOSSIP_PORT = 7946
-"""Every node of a Swarm listens there (TCP) for the others."""
-_CONNECT_SECONDS = 0.3
 _SILENT_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
 _BACK_NS = 30_000_000_000
@@ -175,7 +173,6 @@ class TaskActs:
         """
         self._need_hands(node, "cut it off")
         address = self._nodes.address(node)
-        witness = await listens(address)
         act = {
             "act": "partition-set",
             "mark": self._mark,
@@ -183,18 +180,24 @@ class TaskActs:
             "within_s": within / 1e9,
             "after_s": _CUT_AFTER_S,
         }
-        answer = await self._hands.act(act, node=node)
-        at = self._when(node, answer) + int(_CUT_AFTER_S * 1e9)
-        self._healed_at[node] = at + within
         detail: dict[str, Any] = {"node": self._nodes.names.get(node, node), "within_s": within / 1e9}
-        if not witness:
-            return Evidence(holds=True, t=at, means="nft", detail={**detail, "witness": "the node itself"})
-        silent = await _silent_since(address)
+        async with Witness(address) as witness:
+            # Should the answer not come, it may have been cut off all the same.
+            self._healed_at[node] = time.monotonic_ns() + within
+            answer = await self._hands.act(act, node=node)
+            at = self._when(node, answer) + int(_CUT_AFTER_S * 1e9)
+            self._healed_at[node] = at + within
+            if not witness.hears:
+                return Evidence(
+                    holds=True, t=at, means="nft", detail={**detail, "witness": "the node itself"}
+                )
+            silent = await witness.silence(_CUT_AFTER_S + _SILENT_SECONDS)
+        said = "does not answer" if silent is not None else "still answers"
         return Evidence(
             holds=silent is not None,
             t=silent if silent is not None else time.monotonic_ns(),
             means="nft",
-            detail={**detail, "witness": f"{address} does not answer"},
+            detail={**detail, "witness": f"{address} {said}"},
         )
 
     async def heal_node(self, node: str) -> None:
@@ -303,28 +306,6 @@ class TaskActs:
         if self._daemon.local and self._nodes.is_here(node) and isinstance(done, int):
             return min(done, time.monotonic_ns())
         return time.monotonic_ns()
-
-
-async def listens(address: str) -> bool:
-    """Whether a node answers at its address, on the port that every Swarm node has open."""
-    try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            _, writer = await asyncio.open_connection(address, _GOSSIP_PORT)
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    return True
-
-
-async def _silent_since(address: str) -> int | None:
-    """When a node was first found not to answer; None if it goes on answering."""
-    deadline = asyncio.get_running_loop().time() + _SILENT_SECONDS
-    while asyncio.get_running_loop().time() < deadline:
-        asked = time.monotonic_ns()
-        if not await listens(address):
-            return asked
-        await asyncio.sleep(_LOOK_SECONDS / 4)
-    return None
 
 
 def _refusal(code: str, message: str, hint: str = "") -> Exception:
