@@ -108,6 +108,16 @@ def test_the_clean_up_is_neither_a_detection_nor_a_cut(tmp_path: Path) -> None:
     assert found.cut.open_on_target is None
 
 
+def test_a_new_task_of_the_slot_is_a_detection_though_the_old_one_was_seen_given_up_later(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    trial = _trial(scene, _delayed(), kind="node_loss")
+    trial.task(2_000, "t4", 2, "new", desired="ready")
+    trial.leaves(2_250, "t2")
+    trial.task(2_250, "t2", 2, "shutdown", desired="shutdown")
+    moments = {phase.name: phase.at_s for phase in _results(scene).recovery}
+    assert moments["detected"] == moments["replaced"] == pytest.approx(2.0)
+
+
 def test_what_only_the_end_of_the_fault_brought_back_is_explained_by_it(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     samples = probes(-4_003, END)
