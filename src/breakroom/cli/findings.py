@@ -44,6 +44,7 @@ def findings_of(directory: Path, lang: Language) -> tuple[RunResults, Path | Non
     return results, paths.html
 
 
-def print_json(results: RunResults) -> None:
-    """Print the findings as one indented JSON document on standard output."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(results), indent=2).decode() + "\n")
+def print_json(*results: RunResults) -> None:
+    """Print the findings as one indented JSON document on standard output: an object, or an array of several runs'."""
+    document = results[0] if len(results) == 1 else results
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")

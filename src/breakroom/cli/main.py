@@ -161,6 +161,9 @@ def report(
         str, typer.Argument(metavar="RUN", help="A run's id, its directory, or `latest`.")
     ] = "latest",
     *,
+    beside: Annotated[
+        str, typer.Option(metavar="RUN", help="Print that run's numbers beside this one's.")
+    ] = "",
     out: Out = DEFAULT_OUT,
     lang: Lang = "",
     json: Json = False,
@@ -168,7 +171,7 @@ def report(
     """Compute a run's findings from its journal again, and write its report; also for a run that was cut off."""
     from breakroom.cli.report import report_command
 
-    raise SystemExit(report_command(run_directory, out=out, lang=lang, json=json))
+    raise SystemExit(report_command(run_directory, beside=beside, out=out, lang=lang, json=json))
 
 
 @app.command()

@@ -1,4 +1,7 @@
-"""`breakroom report RUN`: findings and report files again from the journal, also of a run that was cut off."""
+"""`breakroom report RUN`: findings and report files again from the journal, also of a run that was cut off.
+
+With `--beside OTHER` also that run's numbers beside the first one's, contender by contender.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +9,55 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 
+from breakroom.analysis.results import RunResults
 from breakroom.cli.exits import fail
 from breakroom.cli.findings import findings_of, print_json
 from breakroom.cli.language import choose_translator
+from breakroom.i18n import Translator
 from breakroom.journal.store import JOURNAL_NAME, JournalError
 from breakroom.live.summary import print_summary
+from breakroom.report.beside import beside as compare
 
 __all__ = ["report_command"]
 
 
-def report_command(run: str, *, out: Path, lang: str, json: bool) -> int:
+def report_command(run: str, *, beside: str, out: Path, lang: str, json: bool) -> int:
     """Carry out the command; returns 0: making a report succeeds whatever the run's verdict was."""
     tr = choose_translator(lang)
-    directory = _find(run, out)
+    directories = [_find(name, out) for name in (run, beside) if name]
     try:
-        results, report = findings_of(directory, tr.lang)
+        (results, report), *others = [findings_of(directory, tr.lang) for directory in directories]
     except JournalError as error:
         fail(str(error))
     if json:
-        print_json(results)
-    else:
-        print_summary(Console(file=sys.stdout), results, tr, report)
+        print_json(results, *(other for other, _ in others))
+        return 0
+    console = Console(file=sys.stdout)
+    if not others:
+        print_summary(console, results, tr, report)
+    for other, _ in others:
+        _print_beside(console, results, other, tr)
     return 0
+
+
+def _print_beside(console: Console, results: RunResults, other: RunResults, tr: Translator) -> None:
+    tables = compare(results, other, tr)
+    if not tables:
+        fail(
+            f"{results.run_id} and {other.run_id} have no drill with a contender in common: nothing to compare"
+        )
+    for one in tables:
+        table = Table(title=one.title, title_justify="left", title_style="bold", header_style="bold")
+        for number, head in enumerate(one.head):
+            table.add_column(head, justify="right" if number else "left")
+        for row in one.rows:
+            table.add_row(*row)
+        console.print()
+        console.print(table)
+        if one.note:
+            console.print(one.note, style="dim", markup=False)
 
 
 def _find(run: str, out: Path) -> Path:
