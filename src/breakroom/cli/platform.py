@@ -5,6 +5,7 @@ Called by `cli.run`. Imports a platform's module only when it is asked for, so t
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -64,7 +65,20 @@ def _asker(console: Console) -> Callable[[str], bool] | None:
         return None
 
     def ask(question: str) -> bool:
-        answer = console.input(f"{question} [y/N] ", markup=False)
+        console.print(f"{question} [y/N] ", markup=False, highlight=False, end="")
+        # asyncio's own handler only cancels the task, which waits here: without this, Ctrl-C would do nothing.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            answer = input()
+        except EOFError:
+            answer = ""
+        except KeyboardInterrupt:
+            console.print()
+            raise
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if not answer:
+            console.print()
         return answer.strip().lower() in {"y", "yes"}
 
     return ask
