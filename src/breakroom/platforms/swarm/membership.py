@@ -24,7 +24,7 @@ __all__ = ["GATEWAY", "init_swarm", "leave_ours", "swarm_mark"]
 GATEWAY = "docker_gwbridge"
 """The bridge that Docker makes on each node of a Swarm, and does not remove when the node leaves."""
 _KIND = "swarm"
-_READY_SECONDS = 20.0
+_READY_SECONDS = 60.0
 _GONE_SECONDS = 15.0
 _LOOK_SECONDS = 0.1
 

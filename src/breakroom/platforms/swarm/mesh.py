@@ -27,7 +27,7 @@ from breakroom.spec.service import ServiceSpec
 __all__ = ["MeshFinding", "answers", "try_mesh"]
 
 _KIND = "probe"
-_TASK_SECONDS = 20.0
+_TASK_SECONDS = 60.0
 _OWN_SECONDS = 10.0
 _MESH_SECONDS = 2.0
 """How long the mesh may take after the task answers on its own port: IPVS is set up before the task runs."""
