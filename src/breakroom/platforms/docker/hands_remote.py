@@ -401,8 +401,9 @@ class Agents:
 
     async def _meet_anew(self, node: str) -> None:
         await asyncio.sleep(_LOOK_AGAIN_S)
-        await self._all_run()
+        # A manager that was cut off has the others elect a leader anew when it is back; until then nobody answers.
         with contextlib.suppress(PlatformError):
+            await self._all_run()
             await self._greet(self._agents[node])
 
     async def _removed(self, what: str, remove: Callable[[], Awaitable[Any]]) -> Iterable[str]:
