@@ -40,6 +40,7 @@ def print_summary(console: Console, results: RunResults, tr: Translator, report:
     # The same may have happened in many trials; the report says in which.
     for text in dict.fromkeys(tr.reason(problem) for problem in results.problems):
         _print_sentence(console, Text("! " + text, style="yellow"))
+    _print_doubts(console, results, tr)
     console.print()
     line = Text(tr.say("Verdict: "))
     line.append(tr.label("verdict", results.verdict), style=VERDICT_STYLES[results.verdict])
@@ -48,6 +49,16 @@ def print_summary(console: Console, results: RunResults, tr: Translator, report:
         console.print(
             tr.say("Report: {path}", path=str(report)), soft_wrap=True, markup=False, highlight=False
         )
+
+
+def _print_doubts(console: Console, results: RunResults, tr: Translator) -> None:
+    """Why numbers cannot be trusted: once for each contender, since many trials may have the same reason."""
+    doubts = [(trial.contender, tr.reason(why)) for trial in results.trials for why in trial.reasons_unknown]
+    for contender, text in dict.fromkeys(doubts):
+        line = Text("? ", style="yellow")
+        line.append(f"{contender}: ", style="bold")
+        line.append(text)
+        _print_sentence(console, line)
 
 
 def _print_drill(console: Console, drill: DrillResults, results: RunResults, tr: Translator) -> None:
