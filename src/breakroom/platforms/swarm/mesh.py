@@ -63,7 +63,8 @@ async def try_mesh(daemon: Daemon, nodes: NodeList, spec: ServiceSpec, *, run: s
         host = daemon.node_address
         if not await _within(_OWN_SECONDS, host, own):
             return MeshFinding(works=False, reason="not tried: the service's task did not answer", took_ns=0)
-        patience = _IPVS_SECONDS if daemon.local and _IPVS_TABLE.exists() else _MESH_SECONDS
+        ipvs = daemon.local and await asyncio.to_thread(_IPVS_TABLE.exists)
+        patience = _IPVS_SECONDS if ipvs else _MESH_SECONDS
         works = await _within(patience, host, published)
     took = time.monotonic_ns() - began
     if works:
