@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -210,3 +211,25 @@ def _phases(directory: Path) -> list[Any]:
     except (OSError, ValueError):
         return []
     return [record for record in records if hasattr(record, "phase")]
+
+
+def test_a_second_interrupt_says_how_the_rest_is_taken_away(docker_host: Host, tmp_path: Path) -> None:
+    process = _start(docker_host, tmp_path, "--contender", "single-restart")
+    assert process.stderr is not None
+    shown = ""
+    for line in process.stderr:
+        shown += line
+        if "waiting for steady state" in line:
+            process.send_signal(signal.SIGINT)
+        if "stopping: cleaning up" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    out, err = process.communicate(timeout=60)
+    # On an idle machine the run may be cleaned up before the second one comes; then it has ended in order.
+    stopped = "`breakroom cleanup` takes away what is left" in err
+    assert stopped or "Report:" in out, shown + err
+    assert process.returncode == 3
+    run = _run_directory(tmp_path).resolve().name
+    command = docker_host.command(sys.executable, "-m", "breakroom", "cleanup", "--run", run)
+    subprocess.run(command, check=True, capture_output=True)
+    assert docker_host.docker("ps", "-aq", "--filter", f"label=breakroom.run={run}") == ""

@@ -168,6 +168,9 @@ async def _run(
         nonlocal interrupted
         if interrupted:
             console.show_cursor()
+            if arguments.platform != "local":
+                text = tr.gettext("stopped at once; `breakroom cleanup` takes away what is left in Docker")
+                console.print(text, markup=False, highlight=False, soft_wrap=True)
             os._exit(UNKNOWN)
         interrupted = True
         console.print(tr.gettext("stopping: cleaning up and keeping the results (again: stop at once)"))

@@ -269,7 +269,10 @@ class IngressFront:
                 self._published.set_result(message)
             case messages.Error(code=code, message=text) if publishing:
                 assert self._published is not None
-                hint = "publish another port, or end what holds this one" if code == "port-taken" else ""
+                hint = ""
+                if code == "port-taken":
+                    # The ingress's own words have the way out in them; here it is apart.
+                    text, hint = text.partition(";")[0], "publish another port, or end what holds this one"
                 self._published.set_exception(PlatformError(code, text, hint))
             case messages.Error(code=code, message=text):
                 self._problem("warning", f"ingress-{code}", text)

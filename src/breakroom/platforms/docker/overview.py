@@ -49,11 +49,18 @@ async def docker_ps(daemon: Daemon, *containers: str) -> str:
 
 
 async def who_has(daemon: Daemon, port: int) -> str:
-    """Who holds a port: `container web`, `nginx (process 812)`; empty if that cannot be found out."""
+    """Who holds a port: `container web`, `service web`, `nginx (process 812)`; empty if that cannot be found out."""
     with contextlib.suppress(DockerError, aiohttp.ClientError, OSError, TimeoutError):
         for container in await daemon.docker.containers.list():
             if any(row.get("PublicPort") == port for row in container["Ports"] or ()):
                 return f"container {str((container['Names'] or ['?'])[0]).lstrip('/')}"
+    with contextlib.suppress(DockerError, aiohttp.ClientError, OSError, TimeoutError):
+        for service in await daemon.docker.services.list():
+            # Where Swarm's mesh publishes a port, the daemon itself may listen on it.
+            if any(
+                row.get("PublishedPort") == port for row in service.get("Endpoint", {}).get("Ports") or ()
+            ):
+                return f"service {service['Spec']['Name']}"
     return await asyncio.to_thread(_process_on, port) if daemon.local else ""
 
 

@@ -18,7 +18,7 @@ from breakroom.journal import registry
 from breakroom.journal.records import Problem
 from breakroom.platforms.base import Capabilities, Deployment, Emit, Endpoint, PlatformError, RunInfo
 from breakroom.platforms.docker.connect import Daemon, connect
-from breakroom.platforms.docker.creation import is_course_image
+from breakroom.platforms.docker.creation import explained, is_course_image
 from breakroom.platforms.docker.deployment import Circumstances, DockerDeployment
 from breakroom.platforms.docker.errors import image_missing
 from breakroom.platforms.docker.front import (
@@ -287,12 +287,14 @@ class SwarmPlatform:
                 return front or NativeFront(trial, endpoint, deployment.emit)
 
             await deployment.open(make_front, "ingress" if front is None else "host")
-        except BaseException:
+        except BaseException as error:
             # Cancellation too: the caller never gets the deployment, so nobody else can end it.
             with contextlib.suppress(PlatformError):
                 await asyncio.shield(deployment.remove())
             if front is not None:
                 await asyncio.shield(front.close())
+            if isinstance(error, PlatformError) and error.code == "port-taken" and spec.ports:
+                raise await explained(error, daemon, spec, spec.ports[0].published) from error
             raise
         return deployment
 
