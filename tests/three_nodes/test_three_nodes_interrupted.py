@@ -51,8 +51,8 @@ def test_manager_cut_off_leaves_ours_at_work_and_is_healed_after_ctrl_c(three_ma
     assert [trial.outcome for trial in ended.of(TrialEnded)] == ["aborted"]
     assert [done.ok for done in ended.of(UndoDone)] == [True]
     assert abs((back - silent) / 1e9 - _LASTS_S) < 2
-    # Two of three managers are a majority: the one that breakroom talks to answered for as long as the third was cut off.
-    # (When that returns it has them elect a leader anew, which takes longer.)
+    # Two of three managers are a majority: ours answered for as long as the third was cut off. (When that returns it
+    # has them elect a leader anew, which takes longer.)
     assert observer.longest_wait(silent, back) < 5
     cluster.must_be(before)
 

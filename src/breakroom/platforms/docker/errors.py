@@ -14,6 +14,7 @@ clock-free context manager `asking`.
     name-taken           a container, service or network of that name exists
     not-found            the object is gone
     refused              the daemon says no (a conflict, a wrong value); its words are in the message
+    swarm-no-answer      the managers have no leader for now, or have lost their majority
     docker-error         anything else that the daemon answered
 """
 
@@ -47,6 +48,7 @@ CONNECTION_LOST: Final = frozenset({"daemon-died", "daemon-missing", "ssh-failed
 _NO_CONNECTION = 900
 """aiodocker's status for a request that never reached the daemon."""
 
+_NO_LEADER = re.compile(r"DeadlineExceeded|does not have a leader")
 _PORT_TAKEN = re.compile(
     r"port is already allocated|address already in use|already in use by service|Ports are not available",
     re.IGNORECASE,
@@ -156,6 +158,10 @@ def _answered(error: DockerError, doing: str) -> PlatformError:
     if _NO_IMAGE.search(said):
         return PlatformError(
             "image-missing", text, "`breakroom images` builds the course's; `docker pull` gets others"
+        )
+    if _NO_LEADER.search(said):
+        return PlatformError(
+            "swarm-no-answer", text, "the managers elect a leader, or most of them are gone: `docker node ls`"
         )
     if error.status == 404:
         return PlatformError("not-found", text)

@@ -39,6 +39,7 @@ from breakroom.platforms.swarm.hands import SwarmHands
 from breakroom.platforms.swarm.membership import init_swarm, leave_ours
 from breakroom.platforms.swarm.mesh import MeshFinding, try_mesh
 from breakroom.platforms.swarm.nodes import NodeList
+from breakroom.platforms.swarm.patience import through_elections
 from breakroom.platforms.swarm.service import SwarmDeployment
 from breakroom.spec.drill import Contender
 from breakroom.spec.service import Port, ServiceSpec
@@ -312,11 +313,9 @@ class SwarmPlatform:
         left: list[str] = []
         if self._hands is not None:
             left += await self._hands.close()
-        if self._nodes is not None:
-            with daemon.asking("restore the nodes' availability"):
-                await self._nodes.refresh()
-            await self._nodes.restore_all()
-        left += await leftovers(daemon, self._run)
+        if (nodes := self._nodes) is not None:
+            await through_elections(lambda: _restored(daemon, nodes))
+        left += await through_elections(lambda: leftovers(daemon, self._run))
         if self._verdict is not None and self._verdict.do == "init":
             left += await leave_ours(daemon, self._run)
         return left
@@ -359,3 +358,9 @@ class SwarmPlatform:
         if self._nodes is None:
             raise PlatformError("not-open", "the platform was not opened")
         return self._nodes
+
+
+async def _restored(daemon: Daemon, nodes: NodeList) -> None:
+    with daemon.asking("restore the nodes' availability"):
+        await nodes.refresh()
+    await nodes.restore_all()

@@ -35,6 +35,7 @@ from breakroom.platforms.swarm.acts import TaskActs
 from breakroom.platforms.swarm.keeper import TaskKeeper
 from breakroom.platforms.swarm.nodes import NodeList
 from breakroom.platforms.swarm.overview import service_ps
+from breakroom.platforms.swarm.patience import through_elections
 from breakroom.platforms.swarm.tasks import SwarmTask
 from breakroom.platforms.swarm.translate import PublishMode, service_body
 from breakroom.platforms.swarm.watcher import SwarmWatcher
@@ -311,17 +312,24 @@ class SwarmDeployment:
     async def _removed(self) -> list[str]:
         """Delete the service and wait until its containers are gone; what is left, in words."""
         try:
-            with self._daemon.asking(f"remove service {self._name}"):
-                try:
-                    await self._daemon.docker.services.delete(self._id)
-                except DockerError as error:
-                    if error.status != 404:
-                        raise
-            return list(await leftovers(self._daemon, self._run, trial=self._trial, patience=self._patience))
+            await through_elections(self._delete)
+            return list(
+                await through_elections(
+                    lambda: leftovers(self._daemon, self._run, trial=self._trial, patience=self._patience)
+                )
+            )
         except PlatformError as error:
             if error.code not in CONNECTION_LOST:
                 raise
             return [f"service {self._name}: {error}"]
+
+    async def _delete(self) -> None:
+        with self._daemon.asking(f"remove service {self._name}"):
+            try:
+                await self._daemon.docker.services.delete(self._id)
+            except DockerError as error:
+                if error.status != 404:
+                    raise
 
     def _body(self, spec: ServiceSpec) -> dict[str, Any]:
         return service_body(
