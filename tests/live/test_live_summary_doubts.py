@@ -30,3 +30,8 @@ def test_each_reason_is_said_once_for_each_contender(lang: Language) -> None:
     assert [line.partition(":")[0] for line in lines] == ["? single", "? orchestrated"]
     text = translator(lang).reason(why)
     assert all(text in line for line in lines)
+
+
+def test_what_was_skipped_is_not_said_twice() -> None:
+    why = Reason(code="unknown.skipped", params={"message": "node_loss: one node"})
+    assert _said("en", [("single", why)]) == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from breakroom.platforms.base import PlatformError
-from breakroom.platforms.swarm.cluster import Cluster, judge
+from breakroom.platforms.swarm.cluster import Cluster, judge, left_services
 
 
 def test_no_swarm_needs_consent_to_one_and_says_what_it_would_do() -> None:
@@ -70,3 +70,14 @@ def test_a_swarm_that_cannot_work_says_its_state_and_the_way_out(
     assert state in str(caught.value)
     assert error in str(caught.value)
     assert way_out in caught.value.hint
+
+
+def test_services_of_a_run_under_way_are_not_called_left() -> None:
+    ours = [
+        ("breakroom-ab12-web", {"breakroom": "1", "breakroom.run": "one-ab12"}),
+        ("breakroom-cd34-web", {"breakroom": "1", "breakroom.run": "two-cd34"}),
+        ("theirs", {}),
+        ("unlabelled", None),
+    ]
+    assert left_services(ours, {"two-cd34"}) == ("breakroom-ab12-web",)
+    assert left_services(ours, set()) == ("breakroom-ab12-web", "breakroom-cd34-web")

@@ -52,8 +52,16 @@ def print_summary(console: Console, results: RunResults, tr: Translator, report:
 
 
 def _print_doubts(console: Console, results: RunResults, tr: Translator) -> None:
-    """Why numbers cannot be trusted: once for each contender, since many trials may have the same reason."""
-    doubts = [(trial.contender, tr.reason(why)) for trial in results.trials for why in trial.reasons_unknown]
+    """Why numbers cannot be trusted: once for each contender, since many trials may have the same reason.
+
+    Why a trial was skipped stands among the run's problems already.
+    """
+    doubts = [
+        (trial.contender, tr.reason(why))
+        for trial in results.trials
+        for why in trial.reasons_unknown
+        if why.code != "unknown.skipped"
+    ]
     for contender, text in dict.fromkeys(doubts):
         line = Text("? ", style="yellow")
         line.append(f"{contender}: ", style="bold")

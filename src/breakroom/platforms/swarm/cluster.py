@@ -12,18 +12,19 @@ has to be asked of the user, or why it cannot be. Nothing here changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from aiodocker.exceptions import DockerError
 
+from breakroom.journal.registry import registered
 from breakroom.platforms.base import PlatformError
 from breakroom.platforms.docker.connect import Daemon
 from breakroom.platforms.docker.errors import asking
-from breakroom.platforms.docker.names import owned
+from breakroom.platforms.docker.names import RUN, owned
 
-__all__ = ["LISTEN", "Cluster", "Verdict", "judge", "read_cluster"]
+__all__ = ["LISTEN", "Cluster", "Verdict", "judge", "left_services", "read_cluster"]
 
 LISTEN = "127.0.0.1:2377"
 """Where a Swarm of our own listens for other managers: nobody but this machine can join it."""
@@ -62,7 +63,7 @@ class Cluster:
     services: tuple[str, ...] = ()
     """Names of services that are not breakroom's."""
     leftovers: tuple[str, ...] = ()
-    """Names of services that earlier runs of breakroom left."""
+    """Names of services that earlier runs of breakroom left; not those of runs that are under way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,16 @@ async def read_cluster(daemon: Daemon) -> Cluster:
     return replace(
         cluster,
         services=tuple(sorted(name for name, marks in names if not owned(marks))),
-        leftovers=tuple(sorted(name for name, marks in names if owned(marks))),
+        leftovers=left_services(names, {run.run_id for run in registered() if run.alive}),
+    )
+
+
+def left_services(
+    services: Iterable[tuple[str, Mapping[str, str] | None]], living: Collection[str]
+) -> tuple[str, ...]:
+    """Names of breakroom's services, given with their labels, that belong to none of the living runs."""
+    return tuple(
+        sorted(name for name, marks in services if marks and owned(marks) and marks.get(RUN) not in living)
     )
 
 
