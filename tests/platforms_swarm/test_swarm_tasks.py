@@ -141,3 +141,21 @@ def test_tasks_of_a_removed_service_end_although_swarm_forgets_them() -> None:
     assert unwanted.desired == "remove"
     assert late == []
     assert (ended.state, ended.desired, ended.exit_code) == ("shutdown", "remove", 0)
+
+
+def test_a_task_that_swarm_has_deleted_between_two_looks_has_ended() -> None:
+    tasks = book()
+    tasks.observe([row("running", **RUNNING), row("running", task="t2", slot=2)], NAMES)
+    tasks.observe([row("running", **RUNNING), row("running", "remove", task="t2", slot=2)], NAMES)
+
+    (gone,) = tasks.observe([row("running", **RUNNING)], NAMES)
+
+    assert (gone.task, gone.state, gone.desired) == ("t2", "shutdown", "remove")
+    assert tasks.observe([row("running", **RUNNING)], NAMES) == []
+
+
+def test_a_task_whose_end_was_seen_leaves_the_history_silently() -> None:
+    tasks = book()
+    tasks.observe([row("failed", "shutdown", **DEAD)], NAMES)
+
+    assert tasks.observe([], NAMES) == []

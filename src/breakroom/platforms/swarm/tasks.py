@@ -94,7 +94,7 @@ class TaskBook:
         self.listed = {str(row["ID"]) for row in rows}
         for row in sorted(rows, key=lambda row: str(row["CreatedAt"])):
             found += self._observe(row, names)
-        # Tasks that are asked for no longer (history has a limit, the service may be gone) were told of already.
+        found += self._forgotten(names)
         return sorted(found, key=lambda record: record.t)
 
     def started(self, task_id: str, pid: int, t: int, names: Mapping[str, str]) -> list[TaskChanged]:
@@ -123,6 +123,22 @@ class TaskBook:
             if task.alive and task.desired in WANTED:
                 task.desired = "remove"
                 found.append(self._record(task, t, names))
+        return found
+
+    def _forgotten(self, names: Mapping[str, str]) -> list[TaskChanged]:
+        """Tasks that Swarm lists no longer although their end was not seen.
+
+        It deletes a task that is wanted no more (scaled away, say) as soon as that has ended, which may be between two
+        looks (swarmkit manager/orchestrator/taskreaper). Tasks whose end was seen leave the list later and silently.
+        """
+        if self.withdrawn:
+            return []
+        found = []
+        for task in self.tasks.values():
+            if task.id not in self.listed and task.state not in TERMINAL:
+                task.state, task.message = "shutdown", "shutdown"
+                task.desired = "remove" if task.desired in WANTED else task.desired
+                found.append(self._record(task, self._tell("", None), names))
         return found
 
     def _observe(self, row: Mapping[str, Any], names: Mapping[str, str]) -> list[TaskChanged]:
