@@ -8,6 +8,7 @@ Needs root, `ip`, `nsenter`, `dockerd`, `iptables`.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -176,14 +177,17 @@ class Lab:
     def __init__(self, name: str, hosts: int = 1) -> None:
         self.name = name
         self.hosts = tuple(Host(name, number) for number in range(1, hosts + 1))
+        self._lock: int | None = None
 
     def up(self, *, tied: bool = False) -> None:
-        """Make the namespaces and start the daemons.
+        """Make the namespaces and start the daemons. A tied lab is this process's alone until that ends.
 
         Raises:
             LabError: something failed; what was made is taken away.
         """
-        self.down()
+        if tied:
+            self._lock = _locked(self.name)
+        self._take_down()
         try:
             switch = f"{self.name}-sw"
             _run(["ip", "netns", "add", switch])
@@ -204,6 +208,12 @@ class Lab:
 
     def down(self) -> None:
         """End the daemons and remove everything of this lab, also what an earlier one of this name left."""
+        self._take_down()
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            os.close(lock)
+
+    def _take_down(self) -> None:
         directory = STATE / self.name
         known = sorted(int(path.name) for path in directory.iterdir()) if directory.is_dir() else []
         with ThreadPoolExecutor() as pool:
@@ -231,6 +241,20 @@ class Lab:
             host.docker(
                 "swarm", "join", "--advertise-addr", host.address, "--token", token, f"{first.address}:2377"
             )
+
+
+def _locked(name: str) -> int:
+    """Hold the lab's name for the life of this process: two test runs at once would take each other's hosts down."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    number = os.open(STATE / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(number)
+        raise LabError(
+            f"the lab {name} is in use by another test run on this machine; wait for its end"
+        ) from None
+    return number
 
 
 def _plug_in(host: Host, switch: str) -> None:
