@@ -28,8 +28,10 @@ _NOBODY = "65534"
 def _ask(host: Host, *words: str, **environment: str) -> dict[str, Any]:
     """What `ask_daemon.py` says on that host; an empty DOCKER_HOST is none."""
     settings = [f"{name}={value}" for name, value in environment.items()]
+    # As another user it could not write down which lines ran, and would say so.
+    uncounted = ("-u", "COVERAGE_PROCESS_CONFIG") if "--as" in words else ()
     command = host.command(
-        "env", "-u", "DOCKER_HOST", *settings, sys.executable, "-W", "error", str(_SCRIPT), *words
+        "env", "-u", "DOCKER_HOST", *uncounted, *settings, sys.executable, "-W", "error", str(_SCRIPT), *words
     )
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
