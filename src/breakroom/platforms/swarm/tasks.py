@@ -18,7 +18,7 @@ from breakroom.journal.records import TaskChanged
 from breakroom.platforms.docker.clock import parse_time
 from breakroom.platforms.docker.life import signal_of
 
-__all__ = ["TERMINAL", "WANTED", "SwarmTask", "TaskBook", "TellTime"]
+__all__ = ["TERMINAL", "WANTED", "SwarmTask", "TaskBook", "TellTime", "host_ports"]
 
 TERMINAL = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 """Observed states that a task does not leave."""
@@ -201,8 +201,7 @@ class TaskBook:
         container = status.get("ContainerStatus") or {}
         task.container = str(container.get("ContainerID") or task.container)
         task.pid = int(container.get("PID") or 0) or task.pid
-        ports = (status.get("PortStatus") or {}).get("Ports") or ()
-        task.ports = {int(port["TargetPort"]): int(port["PublishedPort"]) for port in ports} or task.ports
+        task.ports = host_ports(status) or task.ports
         code = int(container.get("ExitCode") or 0)
         # Until its end Swarm has 0 or -1 there, which mean nothing; so they do of a task that never had a process.
         if task.state in TERMINAL and not task.died and (code > 0 or (task.pid is not None and code == 0)):
@@ -242,3 +241,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     return value
+
+
+def host_ports(status: Mapping[str, Any]) -> dict[int, int]:
+    """Target port → the node's port, of a task's status.
+
+    Docker 20.10 may give IPv4 and IPv6 different ports (moby#42288), and then tells both, IPv4's first: that one counts.
+    """
+    ports = (status.get("PortStatus") or {}).get("Ports") or ()
+    return {int(port["TargetPort"]): int(port["PublishedPort"]) for port in reversed(ports)}
