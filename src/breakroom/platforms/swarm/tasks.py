@@ -246,7 +246,7 @@ def _plain(value: Any) -> Any:
 def host_ports(status: Mapping[str, Any]) -> dict[int, int]:
     """Target port → the node's port, of a task's status.
 
-    Docker 20.10 may give IPv4 and IPv6 different ports (moby#42288), and then tells both, IPv4's first: that one counts.
+    Docker 20.10 may give IPv4 and IPv6 different ports and then tells both, IPv4's first: that one counts.
     """
     ports = (status.get("PortStatus") or {}).get("Ports") or ()
     return {int(port["TargetPort"]): int(port["PublishedPort"]) for port in reversed(ports)}
