@@ -108,7 +108,9 @@ def test_the_clean_up_is_neither_a_detection_nor_a_cut(tmp_path: Path) -> None:
     assert found.cut.open_on_target is None
 
 
-def test_a_new_task_of_the_slot_is_a_detection_though_the_old_one_was_seen_given_up_later(tmp_path: Path) -> None:
+def test_a_new_task_of_the_slot_is_a_detection_though_the_old_one_was_seen_given_up_later(
+    tmp_path: Path,
+) -> None:
     scene = Scene(tmp_path)
     trial = _trial(scene, _delayed(), kind="node_loss")
     trial.task(2_000, "t4", 2, "new", desired="ready")
