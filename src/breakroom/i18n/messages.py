@@ -13,7 +13,7 @@ __all__ = ["MESSAGES"]
 
 MESSAGES: dict[str, str] = {
     "worker-died": N_("A worker process of the {stream:stream} died ({reason}); its requests are missing."),
-    "engine-died": N_("The orchestrator's process ended unexpectedly: {message}"),
+    "engine-died": N_("What runs the service is there no more: {message}"),
     "engine-failed": N_("The orchestrator stopped because of a mistake in itself: {message}"),
     "ingress-died": N_("The process that carries the connections ended unexpectedly: {message}"),
     "ingress-fd-exhausted": N_(

@@ -100,11 +100,11 @@ REASONS: dict[str, str] = {
         "For {s:duration} ({share:ratio} of the lost time) the recorded events do not say why."
     ),
     "lost.cut-connections": N_(
-        "Only requests on the killed replica's own connections failed: {failed:count} failed; it had {open:count} open "
-        "and refused {refused:count}. The other replicas served on."
+        "Only requests on connections of what was hit failed: {failed:count} failed; {open:count} were open there "
+        "and {refused:count} refused. The other replicas served on."
     ),
     "lost.more-than-cut": N_(
-        "More requests failed ({failed:count}) than were on the killed replica's connections "
+        "More requests failed ({failed:count}) than were on the connections of what was hit "
         "({open:count} open, {refused:count} refused)."
     ),
     "lost.single-failures": N_(
