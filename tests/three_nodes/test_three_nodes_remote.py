@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from breakroom.journal.records import RotationChanged, TaskChanged
-from breakroom.platforms.base import PlatformError, TaskView
+from breakroom.platforms.base import TaskView
 from breakroom.platforms.docker.hands_image import AGENT_IMAGE
 from breakroom.platforms.docker.hands_remote import NODE_SOCKET
 from docker_lab.lab import STATE, Host
@@ -59,6 +59,9 @@ class _Far:
         url = f"http://{self.addresses[0]}:3000/health"
         return bool(self.host.run("curl", "--silent", "--max-time", "2", url, check=False))
 
+    def inspected(self, template: str) -> str:
+        return self.host.docker("inspect", "--format", template, self.container).strip()
+
     def used_mib(self) -> float:
         said = self.host.docker("stats", "--no-stream", "--format", "{{.MemUsage}}", self.container)
         return float(said.partition("MiB")[0])
@@ -92,10 +95,12 @@ def test_faults_reach_tasks_of_other_nodes_and_are_taken_back(standing: Cluster,
             await deployment.free_memory(far.id)
             assert far.used_mib() < _FILL >> 20
 
-            # Docker's own pause is the engine's of that node, which breakroom does not talk to.
-            with pytest.raises(PlatformError, match=far.host.namespace) as caught:
-                await deployment.pause(far.id)
-            assert caught.value.code == "unsupported"
+            frozen = await deployment.pause(far.id)
+            assert frozen.holds
+            assert far.inspected("{{.State.Paused}}") == "true"
+            await deployment.unpause(far.id)
+            await deployment.unpause(far.id)  # needless the second time
+            assert far.inspected("{{.State.Paused}}") == "false"
 
             await deployment.signal_task(far.id, "SIGKILL")
             await run.until(lambda: "failed" in run.states(far.id), "the death")

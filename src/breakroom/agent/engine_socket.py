@@ -1,4 +1,4 @@
-"""One helper container on this node's own Docker, through its socket: created, spoken to, removed.
+"""This node's own Docker, through its socket: helper containers, and what only an engine can do to a container.
 
 Called by `resident`, which lives in a container of its own with nothing but Python and the socket. Standard library
 only.
@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from breakroom.agent.errors import ActError
 
-__all__ = ["SOCKET", "run_helper"]
+__all__ = ["ENGINE_ACTS", "SOCKET", "engine_act", "run_helper"]
 
 SOCKET = "/var/run/docker.sock"
 _ACT_SECONDS = 110.0
@@ -54,6 +54,30 @@ def run_helper(config: dict[str, Any], name: str, line: bytes, *, stays: bool) -
     finally:
         if not done:
             _remove(container)
+
+
+ENGINE_ACTS = {"docker-pause": "pause", "docker-unpause": "unpause", "docker-kill": "kill"}
+"""Acts of a container's engine, each with its word in the Engine API."""
+_RUN_LABEL = "breakroom.run"
+
+
+def engine_act(act: dict[str, Any], run: str) -> dict[str, Any]:
+    """Have the engine pause, unpause or kill (`signal`) a container of that run; no other container is touched.
+
+    Returns:
+        `ok`, and the container's `status` afterwards, as `docker inspect` has it.
+
+    Raises:
+        ActError: `gone`; `not-ours`: the container does not bear the run's label; `failed` with what Docker says.
+    """
+    container = quote(str(act.get("container") or "-"), safe="")
+    labels = _ask("GET", f"/containers/{container}/json", None)["Config"].get("Labels") or {}
+    if labels.get(_RUN_LABEL) != run:
+        raise ActError("not-ours", f"container {container[:12]} is not of run {run}")
+    word = ENGINE_ACTS[str(act["act"])]
+    query = f"?signal={quote(str(act.get('signal') or 'SIGKILL'))}" if word == "kill" else ""
+    _ask("POST", f"/containers/{container}/{word}{query}", None)
+    return {"ok": True, "status": _ask("GET", f"/containers/{container}/json", None)["State"]["Status"]}
 
 
 def _ask(method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """`python -m breakroom.agent serve`: the agent of a run on one node of a Swarm; does nothing itself.
 
 It listens on the run's own overlay network alone, takes what `messages.Guard` admits, and has each act done by a helper
-container that gets only what that act needs. It itself holds no capability; what it holds is the node's Docker socket.
+container that gets only what that act needs, or by the node's engine. It itself holds no capability; what it holds is
+the node's Docker socket.
 Everything it must know is in its environment, made by `platforms.docker.hands_remote`.
 """
 
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from breakroom.agent.engine_socket import run_helper
+from breakroom.agent.engine_socket import ENGINE_ACTS, engine_act, run_helper
 from breakroom.agent.errors import ActError
 from breakroom.agent.helper import LASTING, SECRET, helper_config
 from breakroom.agent.messages import MAX_LINE, PORT, Guard, RefusedError, sources_digest
@@ -110,8 +111,10 @@ class _Handler(socketserver.StreamRequestHandler):
             return {"ok": True, **told}
         settings = self.server.settings
         name = f"{settings.prefix}-{secrets.token_hex(4)}"
-        config = helper_config(act, image=settings.image, labels=settings.labels)
         try:
+            if act.get("act") in ENGINE_ACTS:
+                return engine_act(act, settings.run)
+            config = helper_config(act, image=settings.image, labels=settings.labels)
             stays = act.get("act") in LASTING
             return dict(json.loads(run_helper(config, name, json.dumps(act).encode() + b"\n", stays=stays)))
         except ActError as error:

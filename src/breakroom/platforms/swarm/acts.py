@@ -81,29 +81,38 @@ class TaskActs:
             return ""
 
     async def kill_through_api(self, task: SwarmTask, signal: str) -> None:
-        """`docker kill` of its container."""
-        self._must_be_here(task, "kill")
+        """`docker kill` of its container, by the engine of its node."""
+        if not self._nodes.is_here(task.node):
+            await self._in_task(task, {"act": "docker-kill", "signal": signal})
+            return
         with self._daemon.asking(f"kill the container of task {task.id}"):
             await self._daemon.docker.containers.container(task.container).kill(signal=signal)
 
     async def pause(self, task: SwarmTask) -> Evidence:
-        """`docker pause` of its container, read back."""
-        self._must_be_here(task, "pause")
-        container = self._daemon.docker.containers.container(task.container)
-        with self._daemon.asking(f"pause the container of task {task.id}"):
-            await container.pause()
-            paused = bool((await container.show())["State"].get("Paused"))
+        """`docker pause` of its container by the engine of its node, read back."""
+        if self._nodes.is_here(task.node):
+            container = self._daemon.docker.containers.container(task.container)
+            with self._daemon.asking(f"pause the container of task {task.id}"):
+                await container.pause()
+                paused = bool((await container.show())["State"].get("Paused"))
+        else:
+            paused = (await self._in_task(task, {"act": "docker-pause"})).get("status") == "paused"
         return Evidence(holds=paused, t=time.monotonic_ns(), means="freezer", detail={"witness": "docker"})
 
     async def unpause(self, task: SwarmTask) -> None:
         """Let it go on; a container that is gone or does not stand still is left alone."""
-        if not self._nodes.is_here(task.node) or not task.container:
+        if not task.container:
             return
         try:
+            if not self._nodes.is_here(task.node):
+                await self._in_task(task, {"act": "docker-unpause"})
+                return
             with self._daemon.asking(f"unpause the container of task {task.id}"):
                 await self._daemon.docker.containers.container(task.container).unpause()
+        except ProcessLookupError:
+            return
         except PlatformError as error:
-            if error.code not in {"not-found", "refused", "docker-error"}:
+            if error.code not in {"not-found", "refused", "docker-error", "failed"}:
                 raise
 
     # --- links ------------------------------------------------------------------------------------------------
@@ -289,16 +298,6 @@ class TaskActs:
                 f"cannot {doing}: breakroom has no agent on node {self._nodes.names.get(node, node)}",
                 "`breakroom images` builds the agent's image; it must be on every node that a drill acts on",
             )
-
-    def _must_be_here(self, task: SwarmTask, doing: str) -> None:
-        if self._nodes.is_here(task.node):
-            return
-        name = self._nodes.names.get(task.node, task.node)
-        raise PlatformError(
-            "unsupported",
-            f"cannot {doing} the container of task {task.id}: it is on node {name}, whose engine is not ours to ask",
-            "run breakroom against that node (DOCKER_HOST) if it is a manager, or use a fault that needs no engine",
-        )
 
     def _when(self, node: str, answer: dict[str, Any]) -> int:
         """When an act was done, by its own account if that is of this machine's clock."""

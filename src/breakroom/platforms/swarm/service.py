@@ -226,7 +226,7 @@ class SwarmDeployment:
         """`docker kill` of the task's container; the orchestrator replaces the task.
 
         Raises:
-            PlatformError: `unsupported`: no task is named, or it is on another node, whose engine is not ours to ask.
+            PlatformError: `unsupported`: no task is named, or it is on a node without an agent.
         """
         await self._acts.kill_through_api(await self._running(task), signal)
         self._watching.nudge()
