@@ -19,7 +19,7 @@ import pytest
 from breakroom.platforms.base import USAGE_CODES, PlatformError
 from breakroom.platforms.docker.endpoint import DEFAULT_SOCKET, find_endpoint
 from breakroom.platforms.docker.ssh import ssh_command
-from docker_lab.lab import Host
+from docker_lab.lab import Host, Lab, missing
 
 _SCRIPT = Path(__file__).with_name("ask_daemon.py")
 _NOBODY = "65534"
@@ -175,17 +175,24 @@ class TlsDaemon:
 
 
 @pytest.fixture(scope="module")
-def tls_daemon(docker_host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsDaemon]:
+def tls_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsDaemon]:
     if shutil.which("openssl") is None:
         pytest.skip("not installed: openssl, which makes the certificates")
-    found = TlsDaemon(docker_host, tmp_path_factory.mktemp("certificates"))
-    state = docker_host.directory / "tls"
+    if why := missing():
+        pytest.skip(why)
+    # A host of its own: a daemon without a bridge removes the bridge of the other that shares its network.
+    lab = Lab("hadtls")
+    lab.up(tied=True)
+    host = lab.hosts[0]
+    found = TlsDaemon(host, tmp_path_factory.mktemp("certificates"))
+    state = host.directory / "tls"
     state.mkdir()
     try:
         found.start(state)
         yield found
     finally:
         found.stop()
+        lab.down()
 
 
 def test_tls_from_the_environment(tls_daemon: TlsDaemon) -> None:
