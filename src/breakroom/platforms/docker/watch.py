@@ -31,6 +31,8 @@ _HEALTH_LOOKS = 5
 _LOOK_SECONDS = 0.02
 _SAMPLE_SECONDS = {"cgroup": 0.5, "api": 1.0}
 _SAME_START_NS = 2_000_000_000
+_NOTED_LATE_NS = 50_000_000
+"""How much later than it was Docker may note a start: less than the shortest restart delay, 100 ms."""
 _FILTERS = {"type": ["container", "network"]}
 _KILL = "9"
 
@@ -197,9 +199,12 @@ class ContainerWatch:
         assert self._front is not None
         state = await self._state(lives)
         unix, finished = event.unix_ns, parse_time(str(state.get("FinishedAt", "")))
-        # containerd's own time of the end is nearer to it than the event; it is another one's if it has run since.
-        if finished is not None and start.started_unix is not None and start.started_unix <= finished <= unix:
-            unix, at = finished, self._daemon.clock.monotonic(finished)
+        # containerd's own time of the end is nearer to it than the event; it is another one's if it has run since. A
+        # program that ends at once may have ended before Docker noted its start; the start before was longer ago.
+        began = start.started_unix
+        if finished is not None and began is not None and began - _NOTED_LATE_NS <= finished <= unix:
+            unix = max(finished, began)
+            at = self._daemon.clock.monotonic(unix)
         self._front.leave(start.task, "cut", t=at)
         code = int(event.attributes.get("exitCode") or state.get("ExitCode") or 0)
         oom = bool(state.get("OOMKilled")) and not state.get("Running")
