@@ -61,6 +61,8 @@ class ContainerWatch:
         """Tasks in rotation."""
         self.logged: set[str] = set()
         """Tasks whose log was kept, as far as there was one."""
+        self._log_told: int | None = None
+        """When Docker told of the last end: all that was written before it is in an earlier start's log."""
         self.lost = False
         """Whether the daemon has hung up."""
         self.closing = False
@@ -210,7 +212,11 @@ class ContainerWatch:
         oom = bool(state.get("OOMKilled")) and not state.get("Running")
         self.write(*lives.ended(at, exit_code=code, oom_killed=oom, unix=unix))
         self._health_due.set()
-        self._background.start(self._keep_log(start, lives, until=event.unix_ns), name=f"log of {start.task}")
+        # What the start before wrote was all read by then; when this one began, Docker may have noted too late.
+        since, self._log_told = self._log_told, event.unix_ns
+        self._background.start(
+            self._keep_log(start, lives, since=since, until=event.unix_ns), name=f"log of {start.task}"
+        )
 
     async def _state(self, lives: Lives) -> Mapping[str, Any]:
         """The container's state as Docker has it now; nothing if it is gone, or Docker is."""
@@ -257,11 +263,9 @@ class ContainerWatch:
                 )
             await asyncio.sleep(_SAMPLE_SECONDS[reader.means])
 
-    async def _keep_log(self, start: Start, lives: Lives, *, until: int) -> None:
+    async def _keep_log(self, start: Start, lives: Lives, *, since: int | None, until: int) -> None:
         file = self._directory / "logs" / self._trial.replace("/", "-") / f"{start.task}.log"
-        tail = await keep_log(
-            self._daemon, lives.container.id, file, since_unix=start.started_unix, until_unix=until
-        )
+        tail = await keep_log(self._daemon, lives.container.id, file, since_unix=since, until_unix=until)
         records: Iterable[Record] = ()
         if tail is not None:
             path = str(file.relative_to(self._directory))
