@@ -18,6 +18,7 @@ from breakroom.spec.drill import Contender
 from breakroom.spec.service import ServiceSpec
 from contract.program import S
 from contract.rows import Scenario
+from told.records import Told
 
 __all__ = ["OVER", "SLACK", "WITHIN", "Deployer", "Scene", "seconds"]
 
@@ -37,19 +38,20 @@ class Deployer(Protocol):
         ...
 
 
-class Scene:
+class Scene(Told):
     """A stage for one scenario. `platform` is its name; `outcomes` maps row → empty (ok) or what is wrong."""
 
+    within = WITHIN
+
     def __init__(self, scenario: Scenario, platform: str, deployer: Deployer, directory: Path) -> None:
+        super().__init__()
         self.scenario = scenario
         self.platform = platform
         self.directory = directory
         self.outcomes: dict[str, str] = {}
         self.skipped: dict[str, str] = {}
-        self.records: list[Record] = []
         self.deployment: Deployment
         self._deployer = deployer
-        self._news = asyncio.Event()
 
     # --- the service --------------------------------------------------------------------------------------------
 
@@ -62,7 +64,7 @@ class Scene:
             Contender(name="contract", runs_as=runs_as, service=self.fit(spec)),
             trial=f"contract/{self.scenario.name}/1",
             directory=self.directory,
-            emit=self._emit,
+            emit=self.emit,
         )
         try:
             yield
@@ -75,10 +77,6 @@ class Scene:
         if self.platform == "local":
             return spec
         return replace(spec, environment={"HOST": "0.0.0.0", **spec.environment})
-
-    def _emit(self, record: Record) -> None:
-        self.records.append(record)
-        self._news.set()
 
     # --- outcomes -----------------------------------------------------------------------------------------------
 
@@ -98,27 +96,6 @@ class Scene:
         self.skipped[name] = why
 
     # --- waiting ------------------------------------------------------------------------------------------------
-
-    async def until(self, condition: Callable[[], bool], what: str, within: float = WITHIN) -> None:
-        """Wait for records that make the condition true."""
-        try:
-            async with asyncio.timeout(within):
-                while not condition():
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            raise AssertionError(f"no {what} within {within:g} s; {self._last()}") from None
-
-    async def record(self, kind: type[R], matches: Callable[[R], bool], what: str) -> R:
-        """Wait for a record; the first that matches."""
-        found: list[R] = []
-
-        def look() -> bool:
-            found[:] = [record for record in self.records if isinstance(record, kind) and matches(record)]
-            return bool(found)
-
-        await self.until(look, what)
-        return found[0]
 
     async def running(self, *, slot: int = 1, beside: tuple[str, ...] = ()) -> TaskChanged:
         """Wait for a running task in the slot that is none of `beside`."""
@@ -213,7 +190,7 @@ class Scene:
         """The present history, of one slot or of all."""
         return [view for view in await self.deployment.tasks() if slot in {None, view.slot}]
 
-    def _last(self) -> str:
+    def last_words(self) -> str:
         told = [r for r in self.records if isinstance(r, TaskChanged | UpdateChanged)]
         words = [f"updates: {[change.state for change in self.updates()]}"] + [
             f"{r.task[:6]}.{r.slot} {r.state}/{r.desired} {r.error}".rstrip()

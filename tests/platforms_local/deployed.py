@@ -23,6 +23,7 @@ from breakroom.spec.service import (
     ServiceSpec,
     UpdateConfig,
 )
+from told.records import Told
 
 R = TypeVar("R", bound=Record)
 WITHIN = 15.0
@@ -95,39 +96,15 @@ def service(
     )
 
 
-class Lab:
+class Lab(Told):
     """One deployment and everything that it has said."""
 
+    within = WITHIN
+
     def __init__(self, directory: Path) -> None:
+        super().__init__()
         self.directory = directory
-        self.records: list[Record] = []
-        self._news = asyncio.Event()
         self.deployment: LocalDeployment
-
-    def emit(self, record: Record) -> None:
-        self.records.append(record)
-        self._news.set()
-
-    async def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for records that make the condition true."""
-        try:
-            async with asyncio.timeout(WITHIN):
-                while not condition():
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            raise AssertionError(f"no {what} within {WITHIN:g} s; records: {self.records[-12:]}") from None
-
-    async def record(self, kind: type[R], matches: Callable[[R], bool], what: str) -> R:
-        """Wait for a record."""
-        found: list[R] = []
-
-        def look() -> bool:
-            found[:] = [record for record in self.records if isinstance(record, kind) and matches(record)]
-            return bool(found)
-
-        await self.until(look, what)
-        return found[0]
 
     async def running(self, *, after: int = 0, slot: int = 1, version: int = 1) -> TaskChanged:
         """Wait for a task that came to run after a moment."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +23,7 @@ from breakroom.spec.service import (
     UpdateConfig,
 )
 from docker_lab.lab import Host
+from told.records import Told
 
 __all__ = [
     "RUN",
@@ -70,46 +69,27 @@ def platform_on(host: Host, **words: object) -> SwarmPlatform:
     return SwarmPlatform(services=(web(),), environment=environment, **words)  # type: ignore[arg-type]
 
 
-class Swarming:
+class Swarming(Told):
     """A run and everything that was heard of it."""
 
     def __init__(self, host: Host, platform: SwarmPlatform, directory: Path) -> None:
+        super().__init__()
         self.host = host
         self.platform = platform
         self.directory = directory
-        self.records: list[Record] = []
         self.deployment: SwarmDeployment | None = None
-        self._news = asyncio.Event()
-
-    def heard(self, record: Record) -> None:
-        self.records.append(record)
-        self._news.set()
 
     async def deploy(self, spec: ServiceSpec, *, trial: str = TRIAL) -> SwarmDeployment:
         contender = Contender(name="orchestrated", runs_as="service", service=spec)
-        made = await self.platform.deploy(contender, trial=trial, directory=self.directory, emit=self.heard)
+        made = await self.platform.deploy(contender, trial=trial, directory=self.directory, emit=self.emit)
         assert isinstance(made, SwarmDeployment)
         self.deployment = made
         return made
-
-    def of(self, kind: type[RecordT]) -> list[RecordT]:
-        return [record for record in self.records if isinstance(record, kind)]
 
     def states(self, task: str) -> list[str]:
         """The states that a task went through, each once."""
         seen = [record.state for record in self.of(TaskChanged) if record.task == task]
         return list(dict.fromkeys(seen))
-
-    async def until(self, true: Callable[[], bool], what: str) -> None:
-        """Wait for records that make it true."""
-        deadline = time.monotonic() + _WAIT_SECONDS
-        while not true():
-            self._news.clear()
-            try:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    await self._news.wait()
-            except TimeoutError:
-                raise AssertionError(f"{what} did not come; the last records: {self.records[-8:]}") from None
 
     @property
     def inside(self) -> set[str]:
@@ -132,7 +112,7 @@ async def opened_run(host: Host, directory: Path, **words: object) -> AsyncItera
     platform = platform_on(host, **words)
     run = Swarming(host, platform, directory)
     await platform.preflight()
-    await platform.open(RunInfo(run_id=RUN, directory=directory), run.heard)
+    await platform.open(RunInfo(run_id=RUN, directory=directory), run.emit)
     try:
         yield run
     finally:
@@ -147,7 +127,7 @@ async def opened_run_that_may_leave(host: Host, directory: Path) -> AsyncIterato
     """A run whose daemon is going to die, so that it cannot take everything away."""
     platform = platform_on(host)
     run = Swarming(host, platform, directory)
-    await platform.open(RunInfo(run_id=RUN, directory=directory), run.heard)
+    await platform.open(RunInfo(run_id=RUN, directory=directory), run.emit)
     try:
         yield run
     finally:
