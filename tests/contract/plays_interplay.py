@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from breakroom.platforms.base import PlatformError
 from contract.program import check, rolling, service
 from contract.rows import row, scenario
@@ -37,7 +35,7 @@ async def start_first_failing(scene: Scene) -> None:
         await scene.update_state("paused")
         with scene.row("start-first-failing-state"):
             assert [change.state for change in scene.updates()] == ["updating", "paused"]
-        await asyncio.sleep(3)
+        await scene.watched(3)
         with scene.row("start-first-failing"):
             last = scene.last(old.task)
             assert (last.state, last.desired) == ("running", "running"), (last.state, last.desired)
@@ -156,7 +154,7 @@ async def update_resume(scene: Scene) -> None:
         await scene.until(lambda: bool(scene.updates()) and scene.updates()[-1].state != "updating", "end")
         states = [change.state for change in scene.updates()]
         # The worker in hand waits out its delay even so, and until then the update counts as under way.
-        await asyncio.sleep(5)
+        await scene.watched(5)
         if states[-1] == "paused":
             await scene.deployment.update(scene.fit(worse))
         with scene.row("update-resume"):
@@ -180,10 +178,10 @@ async def scale_rollback(scene: Scene) -> None:
             await scene.wanted_slots([1])
             assert scene.last(first.task).desired == "running"
         with scene.row("scale-rollback-status"):
-            await asyncio.sleep(2)
-            states = [change.state for change in scene.updates()]
-            # The start of it is over too soon for one who looks every 50 ms.
-            assert states[-1:] == ["rollback_completed"], states
+            # The start of it is over too soon for one who looks every 50 ms; its end stays.
+            await scene.update_state("rollback_completed")
+            assert await scene.nothing_new(1, lambda: len(scene.updates())), scene.updates()
+            assert scene.updates()[-1].state == "rollback_completed"
 
 
 @scenario(
@@ -201,5 +199,5 @@ async def update_scale_rollback(scene: Scene) -> None:
         await scene.deployment.rollback()
         with scene.row("update-scale-rollback"):
             await scene.wanted_slots([1])
-            await asyncio.sleep(1)
+            await scene.watched(1)
             assert scene.last(new.task).desired == "running", "the update was rolled back"

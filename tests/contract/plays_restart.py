@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from contract.program import service
 from contract.rows import row, scenario
 from contract.scene import SLACK, Scene, seconds
@@ -87,7 +85,7 @@ async def exit_zero_any(scene: Scene) -> None:
         with scene.row("history-5"):
             kept = [view.id for view in await scene.views(1)]
             assert len(kept) in {5, 6}, kept
-            await asyncio.sleep(1)
+            await scene.watched(1)
             kept = [view.id for view in await scene.views(1)]
             order = scene.tasks()
             assert sorted(kept, key=order.index) == order[-len(kept) :], (kept, order)

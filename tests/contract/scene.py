@@ -97,6 +97,10 @@ class Scene(Told):
 
     # --- waiting ------------------------------------------------------------------------------------------------
 
+    async def watched(self, seconds: float) -> None:
+        """Let time go by in which something must *not* happen, or that a setting promises: that has no notice."""
+        await asyncio.sleep(seconds)
+
     async def running(self, *, slot: int = 1, beside: tuple[str, ...] = ()) -> TaskChanged:
         """Wait for a running task in the slot that is none of `beside`."""
         return await self.record(

@@ -47,10 +47,10 @@ def deploy(docker_host: Host, tmp_path: Path) -> Deploy:
         directory.mkdir()
         platform = DockerPlatform(front=front, environment={"DOCKER_HOST": docker_host.docker_host})
         found = Deployed(docker_host, directory)
-        await platform.open(RunInfo(run_id=directory.name, directory=directory), found.heard)
+        await platform.open(RunInfo(run_id=directory.name, directory=directory), found.emit)
         try:
             contender = Contender(name="single", runs_as="container", service=spec)
-            deployment = await platform.deploy(contender, trial=TRIAL, directory=directory, emit=found.heard)
+            deployment = await platform.deploy(contender, trial=TRIAL, directory=directory, emit=found.emit)
             found.began(deployment)
             try:
                 yield found

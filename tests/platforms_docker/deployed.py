@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,13 +12,13 @@ from breakroom.journal.records import HealthChanged, Record, TaskChanged
 from breakroom.platforms.docker.deployment import DockerDeployment
 from breakroom.spec.service import Deploy, Healthcheck, Limits, Port, Resources, ServiceSpec
 from docker_lab.lab import Host
+from told.records import Told
 
 __all__ = ["SECOND", "TRIAL", "Deployed", "RecordT", "service", "shell"]
 
 RecordT = TypeVar("RecordT", bound=Record)
 SECOND = 1_000_000_000
 TRIAL = "test/single/1"
-_WAIT_SECONDS = 30.0
 
 
 def service(
@@ -53,20 +51,18 @@ def shell(line: str, **words: Any) -> ServiceSpec:
     return replace(spec, entrypoint=("sh", "-c"), command=(line,), stop_signal="SIGKILL")
 
 
-class Deployed:
+class Deployed(Told):
     """One deployment and everything that was heard of it."""
 
+    within = 30.0
+    looks_every = 0.2
+
     def __init__(self, host: Host, directory: Path) -> None:
+        super().__init__()
         self.host = host
         self.directory = directory
-        self.records: list[Record] = []
         self.left: tuple[str, ...] = ()
         self.deployment: DockerDeployment
-        self._news = asyncio.Event()
-
-    def heard(self, record: Record) -> None:
-        self.records.append(record)
-        self._news.set()
 
     def began(self, deployment: DockerDeployment) -> None:
         self.deployment = deployment
@@ -76,9 +72,6 @@ class Deployed:
         """Its full id."""
         (name,) = self.host.docker("ps", "-aq", "--no-trunc", "--filter", "label=breakroom=container").split()
         return name
-
-    def of(self, kind: type[RecordT]) -> list[RecordT]:
-        return [record for record in self.records if isinstance(record, kind)]
 
     def states(self, task: str = "") -> list[str]:
         """The states that a task (the first, without a name) went through, without repeats."""
@@ -100,19 +93,6 @@ class Deployed:
 
     def health(self) -> list[HealthChanged]:
         return self.of(HealthChanged)
-
-    async def until(self, true: Callable[[], bool], what: str = "") -> None:
-        deadline = time.monotonic() + _WAIT_SECONDS
-        while not true():
-            self._news.clear()
-            if time.monotonic() > deadline:
-                shown = "\n".join(str(record) for record in self.records[-20:])
-                raise AssertionError(f"never came: {what}\n{shown}")
-            try:
-                async with asyncio.timeout(0.2):
-                    await self._news.wait()
-            except TimeoutError:
-                continue
 
     async def running(self, number: int = 1) -> str:
         """Wait until the container runs for the so-manieth time; returns the task."""

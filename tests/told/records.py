@@ -6,6 +6,7 @@ Base of the helpers that deploy something for a test, on every platform. It touc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
@@ -21,6 +22,8 @@ class Told:
 
     within: ClassVar[float] = 60.0
     """Seconds that anything may take: many times what it does on an idle machine."""
+    looks_every: ClassVar[float | None] = None
+    """Look again after so many seconds without a record, too, for conditions on something beside the records."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -44,7 +47,8 @@ class Told:
             async with asyncio.timeout(limit):
                 while not condition():
                     self._news.clear()
-                    await self._news.wait()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._news.wait(), self.looks_every)
         except TimeoutError:
             raise AssertionError(f"no {what} within {limit:g} s; {self.last_words()}") from None
 

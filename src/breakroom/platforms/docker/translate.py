@@ -1,7 +1,7 @@
 """A service in Compose's words as the body that the Engine API wants (`POST /containers/create`).
 
-Called by `deployment`; `health_test`, `environment`, `words` and `nano_cpus` by the platform `swarm` too, whose tasks
-are containers as well. Pure. Defaults are written out where Docker's have changed over its versions.
+Called by `deployment`; all but `container_body` by the platform `swarm` too, whose tasks are containers as well. Pure.
+Defaults are written out where Docker's have changed over its versions.
 
 breakroom's own test `["HTTP", "/health"]` becomes a shell line for inside the container: curl if the image has it,
 else python3, else wget. curl and python3 take any status from 200 to 399 for success and follow no redirect, as on
@@ -28,6 +28,7 @@ __all__ = [
     "health_test",
     "healthcheck",
     "nano_cpus",
+    "require_image_and_port",
     "words",
 ]
 
@@ -60,18 +61,7 @@ def container_body(
     Raises:
         PlatformError: `unsupported`: the service names no image, or no port.
     """
-    if not spec.image:
-        raise PlatformError(
-            "unsupported",
-            f"service {spec.name} names no image, and Docker runs images only",
-            "give it an `image`, or run with `--platform local`, which runs commands",
-        )
-    if not spec.ports:
-        raise PlatformError(
-            "unsupported",
-            f"service {spec.name} publishes no port",
-            'say which port users are served on: `ports: ["8080:3000"]`',
-        )
+    require_image_and_port(spec, "Docker")
     body: dict[str, Any] = {
         "Image": spec.image,
         "Env": [f"{name}={value}" for name, value in environment(spec).items()],
@@ -91,6 +81,26 @@ def container_body(
     if spec.healthcheck is not None:
         body["Healthcheck"] = healthcheck(spec, api=api)
     return body
+
+
+def require_image_and_port(spec: ServiceSpec, engine: str) -> None:
+    """Refuse what no container can be made of, or nobody could reach. `engine`: who would run it, for the message.
+
+    Raises:
+        PlatformError: `unsupported`: the service names no image, or no port.
+    """
+    if not spec.image:
+        raise PlatformError(
+            "unsupported",
+            f"service {spec.name} names no image, and {engine} runs images only",
+            "give it an `image`, or run with `--platform local`, which runs commands",
+        )
+    if not spec.ports:
+        raise PlatformError(
+            "unsupported",
+            f"service {spec.name} publishes no port",
+            'say which port users are served on: `ports: ["8080:3000"]`',
+        )
 
 
 def environment(spec: ServiceSpec, **told: str) -> dict[str, str]:

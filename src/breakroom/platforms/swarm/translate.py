@@ -11,9 +11,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from breakroom.platforms.base import PlatformError
 from breakroom.platforms.docker.names import OWNER, labels
-from breakroom.platforms.docker.translate import environment, healthcheck, nano_cpus, words
+from breakroom.platforms.docker.translate import (
+    environment,
+    healthcheck,
+    nano_cpus,
+    require_image_and_port,
+    words,
+)
 from breakroom.spec.service import Port, ServiceSpec, UpdateConfig
 
 __all__ = ["TASK_ID", "PublishMode", "service_body"]
@@ -39,18 +44,7 @@ def service_body(
     Raises:
         PlatformError: `unsupported`: the service names no image, or no port.
     """
-    if not spec.image:
-        raise PlatformError(
-            "unsupported",
-            f"service {spec.name} names no image, and Swarm runs images only",
-            "give it an `image`, or run with `--platform local`, which runs commands",
-        )
-    if not spec.ports:
-        raise PlatformError(
-            "unsupported",
-            f"service {spec.name} publishes no port",
-            'say which port users are served on: `ports: ["8080:3000"]`',
-        )
+    require_image_and_port(spec, "Swarm")
     deploy, marks = spec.deploy, labels("service", run, trial)
     policy = deploy.restart_policy
     return {
