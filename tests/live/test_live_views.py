@@ -179,6 +179,15 @@ def test_the_live_view_fits_a_narrow_terminal_in_korean(tmp_path: Path) -> None:
     assert all(cell_len(line) <= 60 for line in text.splitlines())
 
 
+def test_a_tasks_end_is_said_once_though_the_wish_for_it_changes_later() -> None:
+    out = io.StringIO()
+    view = PlainView(Console(file=out, width=200), translator("en"))
+    view.record(_task("failed", error="gone"))
+    view.record(_task("failed", error="gone", desired="shutdown"))
+    view.record(_task("failed", error="gone", task="t2"))
+    assert [line.split()[2] for line in out.getvalue().splitlines()] == ["t1", "t2"]
+
+
 @pytest.mark.parametrize(("terminal", "kind"), [(True, LiveView), (False, PlainView)])
 def test_only_a_terminal_gets_the_live_view(
     terminal: bool, kind: type, monkeypatch: pytest.MonkeyPatch

@@ -25,7 +25,7 @@ from breakroom.director.plan import RunPlan, TrialPlan, expected_ns
 from breakroom.director.run import Observer
 from breakroom.director.state import BIN_NS, StreamState, TrialState
 from breakroom.i18n import Translator
-from breakroom.journal.records import Record, RotationChanged
+from breakroom.journal.records import Record, RotationChanged, TaskChanged
 from breakroom.live.events import Line, describe, phase_words, state_words
 from breakroom.spec.units import format_size
 
@@ -53,6 +53,8 @@ class RunView(Observer):
         self.done = 0
         self.began = time.monotonic_ns()
         self.trial_began = self.began
+        self._told: dict[str, str] = {}
+        """Task → what was last said of it."""
 
     def run_started(self, plan: RunPlan, directory: Path) -> None:  # noqa: ARG002 (the plain view prints it)
         """Remember the plan."""
@@ -63,10 +65,20 @@ class RunView(Observer):
         """Turn to the next trial."""
         self.trial, self.state = plan, state
         self.trial_began = time.monotonic_ns()
+        self._told.clear()
 
     def trial_ended(self, plan: TrialPlan, outcome: str) -> None:  # noqa: ARG002 (others may want them)
         """Count it."""
         self.done += 1
+
+    def line(self, record: Record) -> Line | None:
+        """What to say of a record, if it is news: a task is recorded again when only the wish for it changed."""
+        said = describe(record, self.tr)
+        if said is not None and isinstance(record, TaskChanged):
+            if self._told.get(record.task) == said.text:
+                return None
+            self._told[record.task] = said.text
+        return said
 
     def elapsed_and_expected(self) -> tuple[float, float]:
         """Seconds since the run began, and about how many it will take in all."""
@@ -113,7 +125,7 @@ class PlainView(RunView):
 
     def record(self, record: Record) -> None:
         """Say what happened, if it is worth a line."""
-        line = describe(record, self.tr)
+        line = self.line(record)
         if line is not None:
             self._print(f"  {(line.t - self.trial_began) / 1e9:7.3f} s  {line.text}")
 
@@ -176,7 +188,7 @@ class LiveView(RunView):
         """Keep the line for the next drawing. Entries into rotation at the start would crowd out the rest."""
         if isinstance(record, RotationChanged) and self.state is not None and self.state.phase == "deploying":
             return
-        line = describe(record, self.tr)
+        line = self.line(record)
         if line is not None:
             self._lines.append(line)
 
