@@ -12,9 +12,25 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import msgspec
+from breakroom.analysis.result_base import Reason, ResultStruct, Spread
+from breakroom.analysis.result_kinds import (
+    Advice,
+    DetectionFinding,
+    FailureMoment,
+    ImpairmentFinding,
+    ImpairmentRow,
+    LeakFinding,
+    MemoryLife,
+    Overall,
+    OverallRow,
+    ScaleFinding,
+    ScalingDecisionFinding,
+    SensitivityRow,
+    UpdateFinding,
+)
 
 __all__ = [
+    "Advice",
     "Availability",
     "Balance",
     "Band",
@@ -22,18 +38,30 @@ __all__ = [
     "Comparison",
     "Condition",
     "ContenderResults",
+    "DetectionFinding",
     "DrillResults",
+    "FailureMoment",
     "GeneratorReport",
+    "ImpairmentFinding",
+    "ImpairmentRow",
     "Latency",
+    "LeakFinding",
     "Mark",
+    "MemoryLife",
     "OperatorWork",
     "Outage",
+    "Overall",
+    "OverallRow",
     "PhaseTime",
     "PlanProof",
     "Reason",
     "RunResults",
+    "ScaleFinding",
+    "ScalingDecisionFinding",
+    "SensitivityRow",
     "Spread",
     "TrialResults",
+    "UpdateFinding",
     "Verdict",
 ]
 
@@ -42,38 +70,7 @@ SCHEMA_VERSION = 1
 Verdict = Literal["met", "not met", "unknown"]
 
 
-class _Struct(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all results: immutable, named fields only."""
-
-
-class Reason(_Struct, frozen=True, kw_only=True):
-    """A sentence to be: a stable code and what fills it in. Words: `i18n.reasons`."""
-
-    code: str
-    params: dict[str, Any] = {}
-
-
-class Spread(_Struct, frozen=True, kw_only=True):
-    """One number over the repeats of a contender.
-
-    `ci95_low/high`: a 95 % bootstrap interval of the median; None below 5 known values. `n` counts the trials
-    where it is known, `unknown` those where it is not. `resolution` is what the measurement could tell apart,
-    in the value's own unit. `modelled`: it contains an operator model's time.
-    """
-
-    median: float | None
-    minimum: float | None
-    maximum: float | None
-    ci95_low: float | None = None
-    ci95_high: float | None = None
-    n: int
-    unknown: int = 0
-    values: tuple[float | None, ...] = ()
-    resolution: float | None = None
-    modelled: bool = False
-
-
-class Outage(_Struct, frozen=True, kw_only=True):
+class Outage(ResultStruct, frozen=True, kw_only=True):
     """A maximal stretch in which no probe succeeded (`total`), or in which some failed (`degraded`).
 
     From the first failed probe's intended time to the next success's; `end_at_s` None: not over when
@@ -88,7 +85,7 @@ class Outage(_Struct, frozen=True, kw_only=True):
     outcomes: dict[str, int]
 
 
-class Availability(_Struct, frozen=True, kw_only=True):
+class Availability(ResultStruct, frozen=True, kw_only=True):
     """Availability over the observation window, by requests and by time."""
 
     requests: float | None
@@ -100,7 +97,7 @@ class Availability(_Struct, frozen=True, kw_only=True):
     """When observation began, in seconds after the trial's zero."""
 
 
-class PhaseTime(_Struct, frozen=True, kw_only=True):
+class PhaseTime(ResultStruct, frozen=True, kw_only=True):
     """One moment of the recovery and the time since the moment before it in the list that is known.
 
     `name`: fault, first_error, detected, replaced, running, in_rotation, first_success, full_capacity,
@@ -114,7 +111,7 @@ class PhaseTime(_Struct, frozen=True, kw_only=True):
     source: str
 
 
-class CapacityKept(_Struct, frozen=True, kw_only=True):
+class CapacityKept(ResultStruct, frozen=True, kw_only=True):
     """Served work (successful requests of load and probe) during the fault against before it.
 
     `during` is from the fault's effect until full capacity is back (or the end). `kept` = during ÷ before;
@@ -134,7 +131,7 @@ class CapacityKept(_Struct, frozen=True, kw_only=True):
     """The same for `lowest`, whose window is 1 s at most."""
 
 
-class Latency(_Struct, frozen=True, kw_only=True):
+class Latency(ResultStruct, frozen=True, kw_only=True):
     """Percentiles of latency from the intended send time, in seconds, of one stream in one period.
 
     `ok` requests only, or `failed` ones only; None where there were none.
@@ -151,7 +148,7 @@ class Latency(_Struct, frozen=True, kw_only=True):
     max_s: float | None
 
 
-class Balance(_Struct, frozen=True, kw_only=True):
+class Balance(ResultStruct, frozen=True, kw_only=True):
     """Requests per task while nothing was broken, and whether they were spread evenly."""
 
     per_task: dict[str, int]
@@ -160,7 +157,7 @@ class Balance(_Struct, frozen=True, kw_only=True):
     p_value: float | None
 
 
-class OperatorWork(_Struct, frozen=True, kw_only=True):
+class OperatorWork(ResultStruct, frozen=True, kw_only=True):
     """What a person had to do. `modelled`: the person was a model (unattended run)."""
 
     acts: int
@@ -169,7 +166,7 @@ class OperatorWork(_Struct, frozen=True, kw_only=True):
     modelled: bool
 
 
-class CutConnections(_Struct, frozen=True, kw_only=True):
+class CutConnections(ResultStruct, frozen=True, kw_only=True):
     """Failures against the connections that were open on what was killed, as the ingress counted them.
 
     The ingress's count is independent of the samples. `failed_requests`: probe and load samples not ok
@@ -184,7 +181,7 @@ class CutConnections(_Struct, frozen=True, kw_only=True):
     within: bool | None
 
 
-class GeneratorReport(_Struct, frozen=True, kw_only=True):
+class GeneratorReport(ResultStruct, frozen=True, kw_only=True):
     """What a stream says of itself, and whether its numbers can be trusted."""
 
     stream: str
@@ -199,7 +196,7 @@ class GeneratorReport(_Struct, frozen=True, kw_only=True):
     why_not: Reason | None = None
 
 
-class PlanProof(_Struct, frozen=True, kw_only=True):
+class PlanProof(ResultStruct, frozen=True, kw_only=True):
     """Whether the trial ran the shared plan: its digest, and the plan's arrivals against the samples'."""
 
     digest: str
@@ -208,7 +205,7 @@ class PlanProof(_Struct, frozen=True, kw_only=True):
     image_digest: str = ""
 
 
-class Mark(_Struct, frozen=True, kw_only=True):
+class Mark(ResultStruct, frozen=True, kw_only=True):
     """A moment worth a line in a plot."""
 
     at_s: float
@@ -216,7 +213,7 @@ class Mark(_Struct, frozen=True, kw_only=True):
     label: Reason
 
 
-class Band(_Struct, frozen=True, kw_only=True):
+class Band(ResultStruct, frozen=True, kw_only=True):
     """One stretch of a task's life, for the band plot. `state`: a task state, or `rotation`."""
 
     task: str
@@ -227,7 +224,7 @@ class Band(_Struct, frozen=True, kw_only=True):
     to_s: float
 
 
-class TrialResults(_Struct, frozen=True, kw_only=True):
+class TrialResults(ResultStruct, frozen=True, kw_only=True):
     """Everything found out about one trial."""
 
     id: str
@@ -269,9 +266,20 @@ class TrialResults(_Struct, frozen=True, kw_only=True):
     capabilities: dict[str, str]
     left_behind: tuple[str, ...] | None
     """From the cleanliness check; None: it was not made."""
+    updates: tuple[UpdateFinding, ...] = ()
+    scaling: tuple[ScaleFinding, ...] = ()
+    decisions: tuple[ScalingDecisionFinding, ...] = ()
+    impairment: ImpairmentFinding | None = None
+    leak: LeakFinding | None = None
+    detection: tuple[DetectionFinding, ...] = ()
+    failures: tuple[FailureMoment, ...] = ()
+    advice: Advice | None = None
+    """None: nothing was lost, or nothing could be shortened by a setting."""
+    side_by_side: bool = False
+    """Whether the other contenders of the repeat ran at the same time."""
 
 
-class Condition(_Struct, frozen=True, kw_only=True):
+class Condition(ResultStruct, frozen=True, kw_only=True):
     """One `expect` condition and what became of it, judged on the median over the repeats."""
 
     text: str
@@ -282,7 +290,7 @@ class Condition(_Struct, frozen=True, kw_only=True):
     reason: Reason | None = None
 
 
-class ContenderResults(_Struct, frozen=True, kw_only=True):
+class ContenderResults(ResultStruct, frozen=True, kw_only=True):
     """A contender over its repeats. `metrics`: every name of `spec.drill.METRICS`, known or not."""
 
     name: str
@@ -295,9 +303,11 @@ class ContenderResults(_Struct, frozen=True, kw_only=True):
     """phase name → `at_s` over the repeats."""
     explanation: tuple[Reason, ...]
     """Of the trial whose recovery is the median one."""
+    advice: Advice | None = None
+    """Of the same trial."""
 
 
-class Comparison(_Struct, frozen=True, kw_only=True):
+class Comparison(ResultStruct, frozen=True, kw_only=True):
     """Two contenders on one metric: the difference of medians and whether it is larger than the noise."""
 
     metric: str
@@ -309,7 +319,7 @@ class Comparison(_Struct, frozen=True, kw_only=True):
     beyond_noise: bool | None
 
 
-class DrillResults(_Struct, frozen=True, kw_only=True):
+class DrillResults(ResultStruct, frozen=True, kw_only=True):
     """One drill: its contenders side by side."""
 
     name: str
@@ -325,7 +335,7 @@ class DrillResults(_Struct, frozen=True, kw_only=True):
     verdict_reasons: tuple[Reason, ...]
 
 
-class Claim(_Struct, frozen=True, kw_only=True):
+class Claim(ResultStruct, frozen=True, kw_only=True):
     """One claim of the course, against what was measured."""
 
     code: str
@@ -335,7 +345,7 @@ class Claim(_Struct, frozen=True, kw_only=True):
     reason: Reason
 
 
-class ToolCostResult(_Struct, frozen=True, kw_only=True):
+class ToolCostResult(ResultStruct, frozen=True, kw_only=True):
     """What breakroom itself used in the run, by kind of process."""
 
     process: str
@@ -344,7 +354,7 @@ class ToolCostResult(_Struct, frozen=True, kw_only=True):
     wall_s: float
 
 
-class RunResults(_Struct, frozen=True, kw_only=True):
+class RunResults(ResultStruct, frozen=True, kw_only=True):
     """A whole run: the content of results.json."""
 
     schema: int
@@ -365,3 +375,4 @@ class RunResults(_Struct, frozen=True, kw_only=True):
     trials: tuple[TrialResults, ...]
     tool_cost: tuple[ToolCostResult, ...]
     problems: tuple[Reason, ...]
+    overall: Overall = Overall()

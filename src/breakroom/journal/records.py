@@ -25,6 +25,7 @@ __all__ = [
     "RotationChanged",
     "RunEnded",
     "RunStarted",
+    "ScalingDecided",
     "StreamClosed",
     "StreamOpened",
     "TaskChanged",
@@ -164,19 +165,41 @@ class ActionChanged(_Base, frozen=True, kw_only=True, tag=True):
     """Something was done to the service on purpose: a fault, a scale, an update, an operator's act.
 
     Stages come in order: `intended`, `done`, then `proved` (with the proof's own time in `proved_t`) or `unproved`,
-    and `undone` where there is something to undo.
+    and `undone` where there is something to undo. `inapplicable` alone: the contender has no such act (a single
+    container cannot be scaled) and stays as it is; moments count from there all the same.
     """
 
     action: str
     """Unique in the trial."""
     kind: str
     """`kill`, `restart`, …"""
-    by: Literal["timeline", "operator-model", "person"]
-    stage: Literal["intended", "done", "proved", "unproved", "undone", "failed"]
+    by: Literal["timeline", "operator-model", "person", "autoscaler"]
+    stage: Literal["intended", "done", "proved", "unproved", "undone", "failed", "inapplicable"]
     tasks: tuple[str, ...] = ()
     proved_t: int | None = None
     """When the effect set in, by independent evidence (a kill: the kernel's exit notice)."""
     detail: dict[str, Any] = {}
+
+
+class ScalingDecided(_Base, frozen=True, kw_only=True, tag=True):
+    """The autoscaler looked at the load and decided; a change is an `ActionChanged` of kind `scale` beside it."""
+
+    metric: Literal["utilisation", "latency"]
+    observed: float | None
+    """A ratio, or seconds; None: nothing was to be seen in its window."""
+    target: float
+    """In the same unit."""
+    replicas: int
+    """Wanted before the decision."""
+    proposed: int
+    """What the rule alone asks for."""
+    decided: int
+    """What bounds, tolerance and cool-downs made of it."""
+    decision: Literal["up", "down", "hold"]
+    reason: str
+    """Code of the sentence that explains it (`scaling.…`)."""
+    params: dict[str, Any] = {}
+    dry_run: bool = False
 
 
 class UndoPlanned(_Base, frozen=True, kw_only=True, tag=True):
@@ -284,6 +307,7 @@ Record = (
     | UpdateChanged
     | TaskStats
     | ActionChanged
+    | ScalingDecided
     | UndoPlanned
     | UndoDone
     | StreamOpened

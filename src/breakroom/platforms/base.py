@@ -175,6 +175,17 @@ class Deployment(Protocol):
         """Begin to go back to the spec before. Services only."""
         ...
 
+    async def replace(self, service: ServiceSpec) -> None:
+        """Stop the container, take it away, and run another spec of the same name at the same port. Containers only.
+
+        What an operator without an orchestrator does to bring a new release. Its task has a version one higher.
+        """
+        ...
+
+    async def restart(self) -> None:
+        """Stop the container, whatever state it is in, and start it again (`docker restart`). Containers only."""
+        ...
+
     async def stop(self) -> None:
         """Stop the container through the platform's API; no restart policy revives it. Containers only."""
         ...
@@ -223,6 +234,33 @@ class Deployment(Protocol):
 
     async def free_memory(self, task: str) -> None:
         """Take the pressure away; the task may be gone by then."""
+        ...
+
+    async def throttle_cpu(self, task: str, share: float) -> Evidence:
+        """Let the task's processes have only `share` of one core, until `unthrottle_cpu`.
+
+        Means is `cfs-quota` (the kernel's, read back) or `duty-cycle` (SIGSTOP and SIGCONT in turn, seen to work).
+        """
+        ...
+
+    async def unthrottle_cpu(self, task: str) -> None:
+        """Let them have what they had before; the task may be gone by then."""
+        ...
+
+    async def request_task(self, task: str, method: str, path: str) -> tuple[int, str]:
+        """Send the task itself one HTTP request at its target port, past any ingress.
+
+        Returns:
+            The answer's status and body.
+
+        Raises:
+            ProcessLookupError: the task is gone.
+            PlatformError: `no-answer`: it did not answer.
+        """
+        ...
+
+    async def oom_kills(self) -> int | None:
+        """The kernel's own count of OOM kills on the tasks' node(s) since it started; None where it cannot be read."""
         ...
 
     async def nodes(self) -> list[NodeView]:

@@ -12,15 +12,21 @@ from typing import Annotated, Literal
 
 from breakroom.spec.drill_steps import (
     ApiKillStep,
+    CpuStep,
     DrainStep,
     HangStep,
     KillStep,
     MemoryStep,
     NetworkStep,
     NodeLossStep,
+    OomStep,
     PartitionStep,
     PauseStep,
+    RequestStep,
+    RollbackStep,
+    ScaleStep,
     Step,
+    UpdateStep,
 )
 from breakroom.spec.service import SECOND, DurationNs, ServiceSpec
 from breakroom.spec.units import Rate, Ratio
@@ -28,7 +34,9 @@ from breakroom.spec.units import Rate, Ratio
 __all__ = [
     "METRICS",
     "ApiKillStep",
+    "AutoscaleSpec",
     "Contender",
+    "CpuStep",
     "DrainStep",
     "Drill",
     "Expectation",
@@ -38,14 +46,19 @@ __all__ = [
     "MemoryStep",
     "NetworkStep",
     "NodeLossStep",
+    "OomStep",
     "OperatorModel",
     "PartitionStep",
     "PauseStep",
     "ProbeSpec",
     "Recovered",
+    "RequestStep",
+    "RollbackStep",
+    "ScaleStep",
     "Stage",
     "SteadyState",
     "Step",
+    "UpdateStep",
 ]
 
 RatePerSecond = Annotated[float, Rate]
@@ -97,6 +110,8 @@ class LoadSpec:
     pause_after_failure: DurationNs = 100_000_000
     """Closed model only: how long a client waits after a failed request, so that a dead service is not hammered."""
     workers: int = 1
+    at: DurationNs | None = None
+    """When it begins, counted as a step's `at`; None: with the probe, before the steady state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +134,7 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorModel:
-    """The person of an unattended run: restarts a failed container `reacts_after` its failure.
+    """The person of an unattended run: restarts a container `reacts_after` it died, or after nobody got an answer.
 
     Modelled, never measured.
     """
@@ -127,6 +142,33 @@ class OperatorModel:
     reacts_after: DurationNs = 300 * SECOND
     acts_for: DurationNs = 0
     """How long the act itself takes them, before the restart command is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutoscaleSpec:
+    """How a service's replicas follow its measured load (`breakroom.autoscale` has the rule).
+
+    `utilisation`: requests that were to be sent a second ÷ (`capacity` x replicas), against `target` (a ratio).
+    `latency`: the 90th percentile of answered requests' latency, against `target` (nanoseconds).
+    """
+
+    metric: Literal["utilisation", "latency"] = "utilisation"
+    target: float = 0.7
+    """A ratio for `utilisation`, nanoseconds for `latency`."""
+    capacity: RatePerSecond = 0.0
+    """Requests a second that one replica can serve; `utilisation` needs it."""
+    minimum: int = 1
+    maximum: int = 10
+    interval: DurationNs = SECOND
+    """From one decision to the next, and the time that each looks back on."""
+    tolerance: Fraction = 0.1
+    """No change while the metric is within this share of the target."""
+    cooldown_up: DurationNs = 0
+    """How long after a change nothing is added."""
+    cooldown_down: DurationNs = 60 * SECOND
+    """How long after a change nothing is taken away."""
+    dry_run: bool = False
+    """Decide and explain, but change nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +183,13 @@ class Contender:
     runs_as: Literal["container", "service"]
     service: ServiceSpec
     operator: OperatorModel | None = None
+    autoscale: AutoscaleSpec | None = None
+    """Services only."""
     description: dict[str, str] = field(default_factory=dict)
     """By language code."""
 
 
-METRICS: dict[str, Literal["ratio", "duration", "count"]] = {
+METRICS: dict[str, Literal["ratio", "duration", "count", "factor"]] = {
     "availability": "ratio",
     "availability_time": "ratio",
     "outage": "duration",
@@ -157,8 +201,19 @@ METRICS: dict[str, Literal["ratio", "duration", "count"]] = {
     "blast_radius": "ratio",
     "failed_requests": "count",
     "operator_acts": "count",
+    "latency_p50_before": "duration",
+    "latency_p50_during": "duration",
     "latency_p99_before": "duration",
     "latency_p99_during": "duration",
+    "detection_time": "duration",
+    "oom_kills": "count",
+    "scale_response": "duration",
+    "goodput_gain": "factor",
+    "update_duration": "duration",
+    "updates_completed": "count",
+    "updates_paused": "count",
+    "updates_rolled_back": "count",
+    "new_version_requests": "count",
 }
 """The numbers that `expect` may name, with their kind. Definitions: docs/numbers.md."""
 
@@ -167,7 +222,7 @@ METRICS: dict[str, Literal["ratio", "duration", "count"]] = {
 class Expectation:
     """One condition of `expect`, written `CONTENDER.METRIC OP VALUE`, such as `orchestrated.outage <= 1s`.
 
-    `value` is a ratio from 0 to 1, nanoseconds, or a count, by the metric's kind in `METRICS`.
+    `value` is a ratio from 0 to 1, nanoseconds, a count, or a factor, by the metric's kind in `METRICS`.
     """
 
     contender: str
@@ -193,5 +248,7 @@ class Drill:
     steady_state: SteadyState = field(default_factory=SteadyState)
     recovered: Recovered = field(default_factory=Recovered)
     expect: tuple[Expectation, ...] = ()
+    side_by_side: bool = False
+    """Whether the contenders of one repeat run at the same time; declared only where they do not disturb each other."""
     source: str = ""
     """The file it came from, or `built-in`."""

@@ -7,25 +7,31 @@ long a fault stays in force before it is taken back; None: until the trial's end
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from breakroom.spec.service import DurationNs
+from breakroom.spec.service import SECOND, DurationNs
 from breakroom.spec.units import Ratio
 
 __all__ = [
     "ANY_NODE",
     "ApiKillStep",
+    "CpuStep",
     "DrainStep",
     "HangStep",
     "KillStep",
     "MemoryStep",
     "NetworkStep",
     "NodeLossStep",
+    "OomStep",
     "PartitionStep",
     "PauseStep",
+    "RequestStep",
+    "RollbackStep",
+    "ScaleStep",
     "Step",
     "TaskCount",
+    "UpdateStep",
     "ends_at",
     "lasting",
     "needs",
@@ -135,6 +141,62 @@ class NodeLossStep:
     lasts: DurationNs | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuStep:
+    """Fault: replicas get only `share` of one core's time."""
+
+    at: DurationNs = 0
+    tasks: TaskCount = 1
+    share: _Fraction = 0.05
+    lasts: DurationNs | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestStep:
+    """Fault: replicas themselves are sent one HTTP request, past the ingress: how an app is told to fall ill."""
+
+    at: DurationNs = 0
+    tasks: TaskCount = 1
+    method: str = "POST"
+    path: str = "/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OomStep:
+    """Fault that the load brings about: from `at` on, the memory limit's killing `tasks` replicas is waited for."""
+
+    at: DurationNs = 0
+    tasks: int = 1
+    within: DurationNs = 60 * SECOND
+    """How long; then the fault is *unproved*."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleStep:
+    """Act: the service is scaled to `replicas`. Of a container there is one; for it nothing is done."""
+
+    at: DurationNs = 0
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateStep:
+    """Act: a new release. A service is updated as its `update_config` says; a container is stopped and made anew."""
+
+    at: DurationNs = 0
+    image: str = ""
+    """Empty: the image stays."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Laid over the service's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackStep:
+    """Act: back to the release before, as `rollback_config` says; of a container, by making it anew."""
+
+    at: DurationNs = 0
+
+
 Step = (
     KillStep
     | ApiKillStep
@@ -145,16 +207,26 @@ Step = (
     | PartitionStep
     | DrainStep
     | NodeLossStep
+    | CpuStep
+    | RequestStep
+    | OomStep
+    | ScaleStep
+    | UpdateStep
+    | RollbackStep
 )
+_AT_ONCE = (KillStep, ApiKillStep, RequestStep, OomStep, ScaleStep, UpdateStep, RollbackStep)
+"""Steps that are not taken back at a time of their own."""
 
 
 def lasting(step: Step) -> int | None:
     """How long the step's fault stays in force before it is taken back; None: it is not, or at the trial's end."""
-    return None if isinstance(step, KillStep | ApiKillStep) else step.lasts
+    return None if isinstance(step, _AT_ONCE) else step.lasts
 
 
 def ends_at(step: Step) -> int:
-    """When the step is over, counted as its `at`."""
+    """When the step is over at the latest, counted as its `at`."""
+    if isinstance(step, OomStep):
+        return step.at + step.within
     return step.at + (lasting(step) or 0)
 
 
