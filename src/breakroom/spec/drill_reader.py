@@ -133,6 +133,7 @@ class DrillReader:
             steady_state=SteadyState(**values.get("steady_state", {})),
             recovered=Recovered(**values.get("recovered", {})),
             expect=expect,
+            side_by_side=values.get("side_by_side", False),
             source=source,
         )
 
