@@ -232,11 +232,11 @@ ACTIONS: Mapping[str, Action] = {
         {
             "tasks": _TASKS,
             "method": Field(Choice(("POST", "GET", "PUT", "DELETE")), "The method (default POST)."),
-            "path": Field(
-                Text("/fail?mode=sick", _request_path, pattern=r"^/[!-~]*$"),
-                "What is requested.",
-                required=True,
+            "path": Field(_REQUEST_PATH, "What is requested.", required=True),
+            "proof_path": Field(
+                _REQUEST_PATH, "What is then asked for as the proof (default: the answer's 2xx alone)."
             ),
+            "proof_status": Field(Integer(100, 599, "503"), "And how it must be answered (default 503)."),
         },
         RequestStep,
         "{tasks: 1, path: /fail?mode=sick}",

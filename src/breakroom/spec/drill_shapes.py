@@ -350,7 +350,7 @@ _OVERLAY: dict[str, Field] = {
     "steady_state": Field(_STEADY, "What must hold before anything is broken."),
     "recovered": Field(_RECOVERED, "When a trial is over."),
     "timeline": Field(
-        ListOf(StepForm(), "[{at: 0s, kill: {tasks: 1}}]", least=1), "What is done to the service, and when."
+        ListOf(StepForm(), "[{at: 0s, kill: {tasks: 1}}]"), "What is done to the service, and when."
     ),
     "side_by_side": Field(
         Boolean(), "Whether the contenders run at the same time; only where they do not disturb each other."
