@@ -108,6 +108,7 @@ def _plan(arguments: RunArguments) -> RunPlan:
             repeat=arguments.repeat,
             contenders=arguments.contenders,
             one_by_one=arguments.one_by_one,
+            chosen=bool(arguments.drills),
         )
     except PlanError as error:
         fail(str(error))

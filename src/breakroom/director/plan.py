@@ -54,6 +54,8 @@ class RunPlan:
     seed: int
     repeat: int
     left_out: tuple[LeftOut, ...] = ()
+    chosen: bool = True
+    """Whether the drills were named; otherwise they are all there are, whatever the platform can do."""
 
 
 def batches(plan: RunPlan) -> tuple[tuple[TrialPlan, ...], ...]:
@@ -88,12 +90,13 @@ def plan_run(
     repeat: int,
     contenders: tuple[str, ...],
     one_by_one: bool = False,
+    chosen: bool = True,
 ) -> RunPlan:
     """Order the trials: drill by drill; within a drill repeat by repeat, and within a repeat contender by contender.
 
     Contenders alternate, so that a machine that grows slower or faster over the run does so for all of them.
     `contenders` keeps only those named, and the conditions about them; empty keeps all. `one_by_one` lets no contenders
-    run side by side, whatever the drills say.
+    run side by side, whatever the drills say. `chosen`: whether somebody named the drills.
 
     Raises:
         PlanError: a contender that no drill has, or one drill twice.
@@ -118,6 +121,7 @@ def plan_run(
         pace=pace,
         seed=seed,
         repeat=repeat,
+        chosen=chosen,
     )
 
 

@@ -262,6 +262,7 @@ def _write_start(journal: JournalWriter, plan: RunPlan, run_id: str) -> None:
             seed=plan.seed,
             repeat=plan.repeat,
             trials=tuple(trial.id for trial in plan.trials),
+            chosen=plan.chosen,
             host=_describe_host(),
         )
     )

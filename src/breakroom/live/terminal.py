@@ -83,7 +83,7 @@ class RunView(Observer):
     def line(self, record: Record) -> Line | None:
         """What to say of a record, if it is news: a task is recorded again when only the wish for it changed.
 
-        Where several trials are on, it begins with the contender's name.
+        Where contenders run side by side, it begins with the contender's name.
         """
         said = describe(record, self.tr)
         trial = self.running.get(record.trial)
@@ -91,7 +91,7 @@ class RunView(Observer):
             if self._told.get((record.trial, record.task)) == said.text:
                 return None
             self._told[record.trial, record.task] = said.text
-        if said is not None and trial is not None and len(self.running) > 1:
+        if said is not None and trial is not None and trial.plan.drill.side_by_side:
             return replace(said, text=f"{trial.plan.contender.name}: {said.text}")
         return said
 
