@@ -1,4 +1,4 @@
-"""Random lives of one plain container: commands and ends at any moment. `simulation.Checker` looks after every event."""
+"""Random lives of one plain container: commands and ends at any moment, with `simulation.Checker` looking on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain containers: what the container engine's own restart policies do, and what `docker start|stop|restart|kill|rm` do.
+"""Plain containers: what the container engine's restart policies do, and what `docker start|stop|restart|kill|rm` do.
 
 Called by the orchestrator. Every start is a new task of slot 1. Rules of the engine (moby `restartmanager`,
 `daemon/monitor.go`, `daemon/kill.go`): the first restart comes after 100 ms, each later one after twice the last
