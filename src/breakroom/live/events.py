@@ -16,6 +16,7 @@ from breakroom.journal.records import (
     Problem,
     Record,
     RotationChanged,
+    ScalingDecided,
     TaskChanged,
     TrialEnded,
     UpdateChanged,
@@ -63,6 +64,8 @@ def describe(record: Record, tr: Translator) -> Line | None:
             return _task(record, tr)
         case RotationChanged():
             return _rotation(record, tr)
+        case ScalingDecided(decision="up" | "down"):
+            return _scaling(record, tr)
         case UpdateChanged(message=message):
             return Line(record.t, message)
         case Problem(code="contender-left-out"):
@@ -167,7 +170,16 @@ RESTART = {
     "unproved": N_("the operator model's restart had no effect"),
     "failed": N_("the operator model could not restart it: {reason}"),
 }
+AUTOSCALE = {
+    "proved": N_("proved: {replicas:count} {replicas:plural:replica is|replicas are} in rotation"),
+    "unproved": N_(
+        "not proved: it was not seen that {replicas:count} {replicas:plural:replica was|replicas were} in rotation"
+    ),
+    "failed": N_("the autoscaler could not scale: {reason}"),
+}
+"""Its decision has said before what is meant to be done."""
 SENTENCES = {
+    "autoscale": AUTOSCALE,
     "kill": KILL,
     "api_kill": API_KILL,
     "pause": PAUSE,
@@ -191,6 +203,8 @@ SENTENCES = {
 def _action(record: ActionChanged, tr: Translator) -> Line | None:
     kind = "node_loss" if record.kind == "partition" and "node" in record.detail else record.kind
     by_operator = record.by == "operator-model"
+    if record.by == "autoscaler":
+        kind = "autoscale"
     sentences = BY_OPERATOR if by_operator and kind == "rollback" else SENTENCES.get(kind, {})
     sentence = sentences.get(record.stage)
     if sentence is None:
@@ -206,8 +220,15 @@ def _action(record: ActionChanged, tr: Translator) -> Line | None:
         },
         means=detail.get("means", []),
     )
-    planned = kind in {"scale", "update", "rollback", "load"}
+    planned = kind in {"scale", "update", "rollback", "load", "autoscale"}
     return Line(record.proved_t or record.t, text, "act" if by_operator or planned else "fault")
+
+
+def _scaling(record: ScalingDecided, tr: Translator) -> Line:
+    why = tr.message(record.reason, record.params)
+    if record.dry_run:
+        return Line(record.t, tr.say("autoscaler, dry run: {why}", why=why), "quiet")
+    return Line(record.t, tr.say("autoscaler: {why}", why=why), "act")
 
 
 def _task(record: TaskChanged, tr: Translator) -> Line | None:

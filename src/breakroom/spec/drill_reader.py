@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from breakroom.spec.autoscale_form import check_replicas
 from breakroom.spec.compose import ServiceReader
 from breakroom.spec.drill import (
     Contender,
@@ -284,6 +285,9 @@ class DrillReader:
         merged = merge(service, tree.without(*CONTENDER_KEYS))
         assert isinstance(merged, MapNode)
         spec = self._services.build(merged, path, replicas=runs_as == "service")
+        autoscale = own.get("autoscale")
+        if spec is not None and autoscale is not None and runs_as == "service":
+            check_replicas(entry.node, autoscale, spec, path, self._problems)
         if spec is None or self._problems.noted > before:
             return None
         operator = own.get("operator")
@@ -292,6 +296,7 @@ class DrillReader:
             runs_as=runs_as,
             service=spec,
             operator=None if operator is None else OperatorModel(**operator),
+            autoscale=autoscale,
             description=own.get("description", {}),
         )
 
@@ -303,6 +308,14 @@ class DrillReader:
                     deploy.entries["replicas"].key_place,
                     f"{path}.deploy.replicas",
                     "a contender that runs as a container is one container",
+                    cause="replicas need an orchestrator",
+                    correct="runs_as: service",
+                )
+            if (autoscale := node.entries.get("autoscale")) is not None and not is_null(autoscale.node):
+                self._problems.add(
+                    autoscale.key_place,
+                    f"{path}.autoscale",
+                    "a contender that runs as a container is one container: nothing can be scaled",
                     cause="replicas need an orchestrator",
                     correct="runs_as: service",
                 )

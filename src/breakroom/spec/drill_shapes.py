@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from breakroom.spec import compose_keys as keys
+from breakroom.spec.autoscale_form import AUTOSCALE
 from breakroom.spec.compose_forms import duration
 from breakroom.spec.compose_shapes import ACCEPTED, SERVICE, SERVICE_FIELDS
 from breakroom.spec.drill import METRICS, Step
@@ -301,6 +302,7 @@ CONTENDER_KEYS: Mapping[str, Field] = {
     "operator": Field(
         _OPERATOR, "The person of an unattended run, who restarts a failed container.", null_ok=True
     ),
+    "autoscale": Field(AUTOSCALE, "How a service's replicas follow its load.", null_ok=True),
 }
 CONTENDER = Fields(
     "a contender",
