@@ -38,6 +38,9 @@ def _ask(host: str, port: int, method: str, path: str) -> tuple[int, str]:
     try:
         connection.request(method, path, headers={"Connection": "close"})
         response = connection.getresponse()
-        return response.status, response.read(_MOST_BYTES).decode(errors="replace")
+        body = response.read(_MOST_BYTES)
+        if response.length and len(body) < _MOST_BYTES:
+            raise http.client.IncompleteRead(body, response.length)
+        return response.status, body.decode(errors="replace")
     finally:
         connection.close()
