@@ -148,8 +148,8 @@ def test_a_reason_outside_the_table_cannot_be_made() -> None:
 
 
 def test_every_code_of_the_table_is_used_and_none_is_used_outside_it() -> None:
-    rooms = [Path(room.__file__).parent for room in (breakroom.analysis, breakroom.autoscale)]
-    files = [path for room in rooms for path in room.glob("*.py") if path.name != "reasons.py"]
+    rooms = (*breakroom.analysis.__path__, *breakroom.autoscale.__path__)
+    files = [path for room in rooms for path in Path(room).glob("*.py") if path.name != "reasons.py"]
     source = "".join(path.read_text() for path in files)
     kinds = "unknown|lost|capacity|scaling|mark|condition|verdict|claim|problem"
     written = set(re.findall(rf'"((?:{kinds})\.[a-z-]+)"', source))

@@ -34,14 +34,18 @@ _LOW = 0.5
 
 def wish_by_latency(spec: AutoscaleSpec, seen: Observation, memory: Memory) -> tuple[Wish, Memory]:
     """How many replicas the latency asks for; the memory has what was learned from it."""
-    said = {"replicas": seen.replicas, "serving": seen.serving}
     if not seen.settled:
-        return _stay(seen, None, "scaling.unsettled", said), replace(memory, latency=None)
+        seen_only: dict[str, float] = {"replicas": seen.replicas, "serving": seen.serving}
+        return _stay(seen, None, "scaling.unsettled", seen_only), replace(memory, latency=None)
     if seen.latency is None:
         return _stay(seen, None, "scaling.nothing-observed", {}), replace(memory, latency=None)
     before, memory = memory.latency, replace(memory, latency=seen.latency)
     observed = seen.latency / _SECOND
-    said = {"observed": observed, "target": spec.target / _SECOND, "replicas": seen.replicas}
+    said: dict[str, float] = {
+        "observed": observed,
+        "target": spec.target / _SECOND,
+        "replicas": seen.replicas,
+    }
     if seen.latency > spec.target * (1 + spec.tolerance):
         if before is None:
             return _stay(seen, observed, "scaling.first-look", said), memory
@@ -62,7 +66,7 @@ def _fewer(spec: AutoscaleSpec, seen: Observation, memory: Memory, said: dict[st
     too_much = memory.least_too_much(fewer)
     offered = seen.offered or 0.0
     if too_much is not None and offered >= too_much * (1 - spec.tolerance):
-        tried = {"fewer": fewer, "offered": offered, "too_much": too_much}
+        tried: dict[str, float] = {"fewer": fewer, "offered": offered, "too_much": too_much}
         return _stay(seen, said["observed"], "scaling.tried-before", tried)
     return Wish(observed=said["observed"], proposed=fewer, reason="scaling.down-latency", params=said)
 

@@ -154,6 +154,11 @@ class TrialState:
         if not task.alive:
             task.in_rotation = False
 
+    def set_wanted(self, replicas: int) -> None:
+        """From now on so many tasks are wanted: a scale was accepted by the platform. Capacity is judged by it."""
+        self.wanted = replicas
+        self._changed.set()
+
     def memory_of(self, task: str) -> int | None:
         """The memory that a task used when it was last sampled, in bytes; None: not known."""
         known = self.tasks.get(task)

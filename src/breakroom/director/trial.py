@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from breakroom.director.able import why_impossible
+from breakroom.director.autoscaler import autoscale
 from breakroom.director.operator import operate
 from breakroom.director.plan import TrialPlan, longest_ns
 from breakroom.director.state import StreamState, TrialState
@@ -181,6 +182,7 @@ async def _observe(ctx: TrialContext, deployment: Deployment) -> tuple[Outcome, 
         zero = ctx.phase("faulting")
         async with (
             _operator(ctx, deployment),
+            _autoscaler(ctx, deployment),
             background(ctx.undos.keep_time(), f"timed undos of {ctx.trial}"),
         ):
             proved = await _play(ctx, deployment, opened, zero)
@@ -374,6 +376,17 @@ async def _operator(ctx: TrialContext, deployment: Deployment) -> AsyncIterator[
         return
     work = operate(model, deployment, ctx.state, ctx.emit, ctx.now, ctx.releases)
     async with background(work, f"operator of {ctx.trial}"):
+        yield
+
+
+@asynccontextmanager
+async def _autoscaler(ctx: TrialContext, deployment: Deployment) -> AsyncIterator[None]:
+    spec = ctx.plan.contender.autoscale
+    if spec is None or ctx.plan.contender.runs_as != "service":
+        yield
+        return
+    work = autoscale(spec, deployment, ctx.state, ctx.emit, ctx.now)
+    async with background(work, f"autoscaler of {ctx.trial}"):
         yield
 
 
