@@ -48,6 +48,10 @@ class MemoryLeakApp(SampleApp):
         remembered = sum(len(everything) for _, everything in self.visits)
         if remembered >= self.next_note:
             self.note(remembered)
+        if self.settings.slower_per_mib:
+            # As with a collector that has more to look through at each pass: waited, so that it is the same on any machine.
+            slower = self.settings.slower_per_mib * remembered / MIB
+            self.server.service_time = self.settings.service_time + slower
         return {
             "message": "Hello from memory-leak-app. I will never forget this visit.",
             "visits": len(self.visits),

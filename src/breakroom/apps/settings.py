@@ -47,6 +47,7 @@ class Settings:
         self.bug = _choice(environ, "BUG", BUGS)
         self.bug_after = _number(environ, "BUG_AFTER_MS", 300, most=3_600_000) / 1000
         self.bug_slower = _number(environ, "BUG_SLOWER_MS", 1500, most=3_600_000) / 1000
+        self.slower_per_mib = _number(environ, "SLOWER_MS_PER_MIB", 0, most=10_000) / 1000
         self.start_delay = _number(environ, "START_DELAY_MS", 0, most=3_600_000) / 1000
         self.shutdown_timeout = _number(environ, "SHUTDOWN_TIMEOUT", 9, most=3600)
         self.request_timeout = _number(environ, "REQUEST_TIMEOUT", 10, most=3600)

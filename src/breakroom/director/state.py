@@ -204,11 +204,6 @@ class TrialState:
         """Whether a rolling update or rollback has begun and not ended."""
         return self.update_state in UNDER_WAY
 
-    def want(self, replicas: int) -> None:
-        """The service was scaled: so many tasks are wanted in rotation from now on."""
-        self.wanted = replicas
-        self._changed.set()
-
     @property
     def trouble_since(self) -> int | None:
         """Since when a person would see that something is wrong (ns): nothing of it alive, or nobody gets an answer.

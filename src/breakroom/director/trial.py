@@ -331,7 +331,7 @@ def _fault_context(ctx: TrialContext, deployment: Deployment) -> FaultContext:
         runs_as=ctx.plan.contender.runs_as,
         releases=ctx.releases,
         wanted=lambda: ctx.state.wanted,
-        want=ctx.state.want,
+        want=ctx.state.set_wanted,
     )
 
 
