@@ -6,7 +6,7 @@ the words here are units. A value that is not known is a dash; it is never shown
 
 from __future__ import annotations
 
-__all__ = ["UNKNOWN", "count", "duration", "number", "rate", "ratio", "size"]
+__all__ = ["UNKNOWN", "count", "duration", "factor", "number", "rate", "ratio", "size"]
 
 UNKNOWN = "–"  # noqa: RUF001  # a dash in print is longer than a hyphen
 
@@ -66,6 +66,13 @@ def rate(per_second: float | None, lang: str) -> str:
         return UNKNOWN
     digits = 0 if abs(per_second) >= 100 else 1
     return f"{per_second:,.{digits}f}{_UNITS[lang]['per_s']}"
+
+
+def factor(value: float | None) -> str:
+    """Print a multiple, with the sign of multiplication before it: 1.98, 12.3."""
+    if value is None:
+        return UNKNOWN
+    return f"×{value:.{2 if abs(value) < 9.995 else 1}f}"  # noqa: RUF001  # the multiplication sign is meant
 
 
 def number(value: float | None) -> str:

@@ -4,10 +4,10 @@
 and prints numbers and units as that language does. It reads the compiled catalogue once and touches nothing else.
 
 A placeholder may say how its value is printed: `{gap:duration}` (seconds), `:ratio` (0 to 1), `:count`, `:rate`
-(per second), `:size` (bytes), `:list`, `:value:METRIC` (by the metric's kind), `:plural:one|many` (prints one of
-the two words, for English), `:modelled`, `:delay`, `:range_from` (see `_SPECIAL`), or any kind of label
-`terms.LABELS` such as `:metric`, `:phase`, `:outcome`, `:state`. Without one, text stays and numbers are printed
-plainly.
+(per second), `:factor` (a multiple), `:size` (bytes), `:list`, `:value:METRIC` (by the metric's kind),
+`:plural:one|many` (prints one of the two words, for English), `:modelled`, `:delay`, `:range_from` (see `_SPECIAL`),
+or any kind of label of `terms.LABELS` such as `:metric`, `:phase`, `:outcome`, `:state`. Without one, text stays and
+numbers are printed plainly.
 """
 
 from __future__ import annotations
@@ -119,6 +119,10 @@ class Translator:
         """`812/s`, `812/초`; a dash for None."""
         return formats.rate(per_second, self.lang)
 
+    def factor(self, value: float | None) -> str:
+        """A multiple, such as 1.98 behind the sign of multiplication; a dash for None."""
+        return formats.factor(value)
+
     def size(self, value: float | None) -> str:
         """`64.0 MiB`; a dash for None."""
         return formats.size(value)
@@ -189,6 +193,7 @@ class _Formatter(Formatter):
             "ratio": owner.ratio,
             "count": owner.count,
             "rate": owner.rate,
+            "factor": owner.factor,
             "size": owner.size,
         }
         return printers.get(kind, formats.number)(value)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from breakroom.analysis.results import ContenderResults, DrillResults, RunResults, Spread
 from breakroom.i18n import Translator
+from breakroom.report.judged import claim_views
+from breakroom.report.overall import overall_view
 
 __all__ = ["print_summary"]
 
@@ -28,15 +31,26 @@ ROWS = (
     "failed_requests",
     "operator_acts",
 )
+FEW = 3
+"""Drills that are shown in full."""
 VERDICT_STYLES = {"met": "bold green", "not met": "bold red", "unknown": "bold yellow"}
 MARKS = {"met": "✔", "not met": "✘", "unknown": "?"}
 
 
 def print_summary(console: Console, results: RunResults, tr: Translator, report: Path | None) -> None:
-    """Print the comparison of every drill, the conditions, the claims, what is unknown, and the report's path."""
-    for drill in results.drills:
-        console.print()
-        _print_drill(console, drill, results, tr)
+    """Print the comparison of every drill, the conditions, the claims, what is unknown, and the report's path.
+
+    Of more than `FEW` drills only a line each, what was not met, and the comparison over all of them.
+    """
+    if len(results.drills) > FEW:
+        _print_drills(console, results, tr)
+    else:
+        for drill in results.drills:
+            console.print()
+            _print_drill(console, drill, results, tr)
+    if len(results.drills) > 1:
+        _print_overall(console, results, tr)
+        _print_claims(console, results, tr)
     # The same may have happened in many trials; the report says in which.
     for text in dict.fromkeys(tr.reason(problem) for problem in results.problems):
         _print_sentence(console, Text("! " + text, style="yellow"))
@@ -49,6 +63,71 @@ def print_summary(console: Console, results: RunResults, tr: Translator, report:
         console.print(
             tr.say("Report: {path}", path=str(report)), soft_wrap=True, markup=False, highlight=False
         )
+
+
+def _print_drills(console: Console, results: RunResults, tr: Translator) -> None:
+    """All drills in one table: verdict, and the number that tells the contenders apart; then what was not met."""
+    view = overall_view(results, tr)
+    table = Table(header_style="bold", show_lines=False)
+    table.add_column(tr.say("Drill"), ratio=3)
+    table.add_column(tr.say("Verdict"), no_wrap=True)
+    table.add_column(tr.say("Number"), ratio=2)
+    for name in view.contenders:
+        table.add_column(name, justify="right")
+    for line in view.drills:
+        verdict = Text(f"{MARKS[line.verdict]} {line.word}", style=VERDICT_STYLES[line.verdict])
+        cells = [
+            Text("" if cell is None else cell.text, style="" if cell and cell.known else "yellow")
+            for cell in line.cells
+        ]
+        table.add_row(Text(line.name), verdict, line.metric, *cells)
+    console.print()
+    console.print(table)
+    for drill in results.drills:
+        failed = tuple(condition for condition in drill.conditions if condition.verdict != "met")
+        # A condition's own line says already that it is not met or cannot be judged.
+        reasons = [one for one in drill.verdict_reasons if not one.code.startswith("verdict.condition-")]
+        if drill.verdict != "met" and (failed or reasons):
+            _print_sentence(console, Text(tr.text_of(drill.title) or drill.name, style="bold"))
+            _print_conditions(console, msgspec.structs.replace(drill, conditions=failed), tr)
+            for reason in reasons:
+                _print_sentence(console, Text("  " + tr.reason(reason), style="yellow"))
+
+
+def _print_overall(console: Console, results: RunResults, tr: Translator) -> None:
+    """The course's comparison: availability, recovery time, operator's burden, scalability."""
+    view = overall_view(results, tr)
+    if not view.rows:
+        return
+    table = Table(title=tr.say("Comparison over all drills"), title_justify="left", title_style="bold")
+    table.add_column("")
+    for name in view.contenders:
+        table.add_column(name)
+    for row in view.rows:
+        cells = []
+        for cell in row.cells:
+            text = Text(cell.text + ("*" if cell.modelled else ""), style="" if cell.known else "yellow")
+            for detail in cell.details:
+                text.append(f"\n{detail}", style="dim")
+            cells.append(text)
+        table.add_row(row.label, *cells)
+    console.print()
+    console.print(table)
+    if view.any_modelled:
+        note = tr.gettext("* contains the operator model's reaction time: modelled, not measured")
+        _print_sentence(console, Text(note, style="dim"))
+
+
+def _print_claims(console: Console, results: RunResults, tr: Translator) -> None:
+    if not results.claims:
+        return
+    console.print()
+    console.print(Text(tr.say("What the course says, and what was measured"), style="bold"))
+    for claim in claim_views(results, tr):
+        line = Text(f"  {MARKS[claim.verdict]} ", style=VERDICT_STYLES[claim.verdict])
+        mark = tr.say(" (modelled)") if claim.modelled else ""
+        line.append(f"{claim.text}{mark} — {claim.reason}", style="not bold")
+        _print_sentence(console, line)
 
 
 def _print_doubts(console: Console, results: RunResults, tr: Translator) -> None:

@@ -5,21 +5,61 @@ Used at the top of every report and by the command line's summary. Reads medians
 
 from __future__ import annotations
 
-from breakroom.analysis.results import ContenderResults, DrillResults, RunResults
+from breakroom.analysis.results import ContenderResults, DrillResults, OverallRow, RunResults
 from breakroom.i18n import Translator
+from breakroom.report.telling import telling_cells, telling_metric
 
 __all__ = ["drill_answer", "run_answer"]
+
+FEW = 2
+"""Drills that are answered one by one; of more, the answer is over all of them."""
 
 
 def run_answer(results: RunResults, t: Translator) -> str:
     """The answer of the whole run: of its drills, one after the other."""
     if not results.drills:
         return t.say("Nothing was measured: the run ended before its first trial was over.")
-    return " ".join(drill_answer(drill, t) for drill in results.drills)
+    rows = [row for row in results.overall.rows if row.availability is not None]
+    if len(results.drills) > FEW and rows:
+        return _over_all(results, rows, t)
+    return " ".join(drill_answer(drill, results, t) for drill in results.drills)
 
 
-def drill_answer(drill: DrillResults, t: Translator) -> str:
-    """One sentence on the best and the worst contender, by outage, then by failed requests."""
+def _over_all(results: RunResults, rows: list[OverallRow], t: Translator) -> str:
+    """Of many drills: the best and the worst contender by availability over all of them, and the verdicts' count."""
+    best = max(rows, key=lambda row: row.availability or 0.0)
+    worst = min(rows, key=lambda row: row.availability or 0.0)
+    verdicts = [drill.verdict for drill in results.drills]
+    text = t.say(
+        "Over {count:count} failures, “{best}” answered {best_share:ratio} of its users' requests and “{worst}” "
+        "{worst_share:ratio}{modelled:modelled}.",
+        count=len(verdicts),
+        best=best.contender,
+        best_share=best.availability,
+        worst=worst.contender,
+        worst_share=worst.availability,
+        modelled=worst.modelled,
+    )
+    counted = t.say(
+        "Drills met: {met:count}, not met: {missed:count}, unknown: {unknown:count}.",
+        met=verdicts.count("met"),
+        missed=verdicts.count("not met"),
+        unknown=verdicts.count("unknown"),
+    )
+    return f"{text} {counted}"
+
+
+def drill_answer(drill: DrillResults, results: RunResults, t: Translator) -> str:
+    """On the best and the worst contender by outage, then by failed requests; then on what the drill is about."""
+    answer = _by_outage(drill, t)
+    metric, cells = telling_cells(drill, results, t)
+    if telling_metric(drill, results.trials) in {"outage", "failed_requests", "availability"}:
+        return answer
+    values = [t.say("{name} {value}", name=cell.contender, value=cell.text) for cell in cells]
+    return f"{answer} " + t.say("{metric}: {values:list}", metric=metric, values=values)
+
+
+def _by_outage(drill: DrillResults, t: Translator) -> str:
     known = [contender for contender in drill.contenders if _median(contender, "outage") is not None]
     if not known:
         return t.say("What the failure cost users is unknown; the reasons are listed below.")

@@ -31,7 +31,37 @@ ROWS = (
 )
 """The metrics of the table, in the order in which a reader asks for them."""
 
-HIGHER_IS_BETTER = frozenset({"availability", "availability_time", "capacity_kept", "lowest_capacity"})
+MORE_ROWS = (
+    "detection_time",
+    "oom_kills",
+    "scale_response",
+    "goodput_gain",
+    "update_duration",
+    "updates_completed",
+    "updates_paused",
+    "updates_rolled_back",
+    "new_version_requests",
+    "latency_p50_before",
+    "latency_p50_during",
+    "latency_p99_before",
+    "latency_p99_during",
+)
+"""Metrics that only some drills are about; each has a row where any contender knows it."""
+
+HIGHER_IS_BETTER = frozenset(
+    {"availability", "availability_time", "capacity_kept", "lowest_capacity", "goodput_gain"}
+)
+NEITHER_IS_BETTER = frozenset(
+    {
+        "oom_kills",
+        "updates_completed",
+        "updates_paused",
+        "updates_rolled_back",
+        "latency_p50_before",
+        "latency_p99_before",
+    }
+)
+"""Metrics of which more is neither better nor worse: a release that is stopped may be the good end."""
 SHARES = frozenset({"availability", "capacity_kept", "lowest_capacity", "blast_radius"})
 OPERATOR_TIME = "operator_minutes"
 
@@ -70,13 +100,25 @@ class RepeatRow:
 
 def comparison_rows(drill: DrillResults, trials: dict[str, TrialResults], t: Translator) -> tuple[Row, ...]:
     """All rows of the drill's table; one that is unknown for every contender (no load, say) still says so."""
-    return tuple(_row(metric, drill, trials, t) for metric in ROWS)
+    return tuple(_row(metric, drill, trials, t) for metric in (*ROWS, *_more(drill)))
+
+
+def _more(drill: DrillResults) -> list[str]:
+    """Of the metrics that only some drills are about, those that tell something here."""
+    return [
+        metric
+        for metric in MORE_ROWS
+        if any(
+            spread is not None and (spread.median if _is_count(metric) else spread.median is not None)
+            for spread in [contender.metrics.get(metric) for contender in drill.contenders]
+        )
+    ]
 
 
 def repeat_rows(drill: DrillResults, t: Translator) -> tuple[RepeatRow, ...]:
     """Each repeat's own value of each metric; empty where nothing was repeated."""
     rows = []
-    for metric in ROWS:
+    for metric in (*ROWS, *_more(drill)):
         for contender in drill.contenders:
             spread = contender.metrics.get(metric)
             if spread is not None and len(spread.values) > 1:
@@ -132,7 +174,7 @@ def _best(metric: str, spreads: Sequence[Spread | None]) -> frozenset[int]:
     """Which contenders are best: none where all are equal within the measurement's resolution or one is unknown."""
     medians = [spread.median if spread else None for spread in spreads]
     known = [value for value in medians if value is not None]
-    if len(known) < len(medians) or len(known) < 2:
+    if len(known) < len(medians) or len(known) < 2 or metric in NEITHER_IS_BETTER:
         return frozenset()
     resolution = max((spread.resolution or 0.0 for spread in spreads if spread), default=0.0)
     if _is_count(metric):

@@ -1,87 +1,194 @@
 """The course's own summary ("오케스트레이션 효과 분석", phase 4 of its handout), filled in with what was measured.
 
-Learners present these three headings; the report gives them ready to paste, in Markdown and in the HTML. Reads
-findings only. Pure.
+Learners hand in these headings with a line for each way of deploying; the report gives them ready to paste, in Markdown
+and in the HTML, over all drills of the run. Reads findings only. Pure.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 
-from breakroom.analysis.results import ContenderResults, DrillResults, TrialResults
+from breakroom.analysis.results import ContenderResults, OverallRow, RunResults, TrialResults
 from breakroom.i18n import Translator
-from breakroom.report.comparison import operator_time
+from breakroom.report.comparison import marked
+from breakroom.report.overall import unscaled
 
 __all__ = ["CourseSection", "course_section"]
 
 
 @dataclass(frozen=True, slots=True)
 class CourseSection:
-    """Title, and for each heading its lines (contender, text)."""
+    """Title, and for each heading its lines (way of deploying, text)."""
 
     title: str
     parts: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 
 
-def course_section(drill: DrillResults, trials: dict[str, TrialResults], t: Translator) -> CourseSection:
-    """The course's comparison for one drill."""
-    availability = tuple((c.name, _availability(c, t)) for c in drill.contenders)
-    recovery = tuple((c.name, _recovery(c, t)) for c in drill.contenders)
-    burden = tuple((c.name, _burden(c, trials, t)) for c in drill.contenders)
+def course_section(results: RunResults, t: Translator) -> CourseSection:
+    """The course's comparison; no part has a line where nothing was computed over all drills."""
+    rows = results.overall.rows
+    names = _names(results, t)
     return CourseSection(
         t.say("What orchestration changes"),
         (
-            (t.say("Availability compared"), availability),
-            (t.say("Recovery time compared"), recovery),
-            (t.say("Operator's burden compared"), burden),
+            (
+                t.say("Availability compared"),
+                tuple((names[row.contender], _availability(row, results, t)) for row in rows),
+            ),
+            (
+                t.say("Recovery time compared"),
+                tuple((names[row.contender], _recovery(row, t)) for row in rows),
+            ),
+            (
+                t.say("Operator's burden compared"),
+                tuple((names[row.contender], _burden(row, results, t)) for row in rows),
+            ),
+            (
+                t.say("Scalability compared"),
+                tuple((names[row.contender], _scaling(row, results, t)) for row in rows),
+            ),
         ),
     )
 
 
-def _median(contender: ContenderResults, metric: str) -> float | None:
-    spread = contender.metrics.get(metric)
-    return spread.median if spread else None
+def _names(results: RunResults, t: Translator) -> dict[str, str]:
+    """Contender → as the course calls it, with its own name where several are of that kind."""
+    kinds = {one.name: one.runs_as for drill in results.drills for one in drill.contenders}
+    called = {row.contender: _kind(kinds.get(row.contender, ""), results, t) for row in results.overall.rows}
+    common = list(called.values())
+    return {
+        name: t.say("{kind} ({name})", kind=kind, name=name) if common.count(kind) > 1 or not kind else kind
+        for name, kind in called.items()
+    }
 
 
-def _modelled(contender: ContenderResults, metric: str, t: Translator) -> str:
-    spread = contender.metrics.get(metric)
-    return t.say(" (modelled)") if spread and spread.modelled else ""
+def _kind(runs_as: str, results: RunResults, t: Translator) -> str:
+    if runs_as == "container":
+        return t.say("Single container")
+    return "Docker Swarm" if results.platform == "swarm" else t.say("Orchestration")
 
 
-def _availability(contender: ContenderResults, t: Translator) -> str:
-    kept = _median(contender, "capacity_kept")
-    outage = _median(contender, "outage")
-    if outage is None:
+def _mine(results: RunResults, name: str) -> list[ContenderResults]:
+    return [one for drill in results.drills for one in drill.contenders if one.name == name]
+
+
+def _trials(results: RunResults, name: str) -> list[TrialResults]:
+    return [trial for trial in results.trials if trial.contender == name and not trial.reasons_unknown]
+
+
+def _availability(row: OverallRow, results: RunResults, t: Translator) -> str:
+    parts = []
+    kept = _kept(row.contender, results)
+    if kept is not None and kept <= 0:
+        parts.append(t.say("100% of the service down while it had failed"))
+    elif kept is not None:
+        left = _left(row.contender, results)
+        aside = (
+            t.say(" ({lowest:count} of {wanted:count} working)", lowest=left[0], wanted=left[1])
+            if left
+            else ""
+        )
+        parts.append(t.say("{kept:ratio} of the service kept even while it had failed", kept=kept) + aside)
+    if row.availability is not None:
+        text = t.say("availability {availability:ratio} over all drills", availability=row.availability)
+        parts.append(marked(text, t, modelled=row.modelled))
+    if row.outage_s is not None:
+        text = (
+            t.say("down for {outage:duration} in all", outage=row.outage_s)
+            if row.outage_s > 0
+            else t.say("no outage")
+        )
+        parts.append(marked(text, t, modelled=row.modelled and row.outage_s > 0))
+    return ", ".join(parts) or t.say("not known")
+
+
+def _kept(name: str, results: RunResults) -> float | None:
+    """Median over the drills that know it: of the work under saturating load, the share still done while broken."""
+    known = [
+        spread.median
+        for one in _mine(results, name)
+        if (spread := one.metrics.get("capacity_kept")) is not None and spread.median is not None
+    ]
+    return median(known) if known else None
+
+
+def _left(name: str, results: RunResults) -> tuple[int, int] | None:
+    """Replicas in rotation at the lowest, and wanted, if it was the same wherever capacity was reduced."""
+    found = {
+        (int(reason.params["lowest"]), int(reason.params["wanted"]))
+        for trial in _trials(results, name)
+        if trial.capacity.kept is not None
+        for reason in trial.explanation
+        if reason.code == "capacity.reduced"
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def _recovery(row: OverallRow, t: Translator) -> str:
+    if row.recovery_median_s is None and not row.never_recovered:
         return t.say("not known")
-    mark = _modelled(contender, "outage", t)
-    text = t.say("down for {outage:duration}", outage=outage) + mark if outage > 0 else t.say("no outage")
-    text += ", " + t.say("availability {availability:ratio}", availability=_median(contender, "availability"))
-    if kept is not None:
-        text += ", " + t.say("{kept:ratio} of the service kept during the fault", kept=kept)
+    by_hand = bool(row.operator_acts)
+    parts = [t.say("needs a person") if by_hand else t.say("recovers by itself")]
+    if row.recovery_median_s is None or (row.never_recovered and not by_hand):
+        parts = []
+    if row.recovery_median_s is not None:
+        text = t.say("{median:duration} in the median", median=row.recovery_median_s)
+        if row.recovery_worst_s is not None and row.drills > 1:
+            text += ", " + t.say("{worst:duration} at the longest", worst=row.recovery_worst_s)
+        parts.append(marked(text, t, modelled=row.modelled))
+    if row.never_recovered:
+        parts.append(
+            t.say(
+                "in {count:count} {count:plural:drill|drills} not recovered while it was watched",
+                count=row.never_recovered,
+            )
+        )
+    return ", ".join(parts)
+
+
+def _burden(row: OverallRow, results: RunResults, t: Translator) -> str:
+    if row.operator_acts is None:
+        return t.say("not known")
+    if row.operator_acts:
+        text = t.say(
+            "somebody must watch at all hours: {acts:count} {acts:plural:act|acts} of a person",
+            acts=row.operator_acts,
+        )
+        if row.operator_s is not None:
+            text += ", " + t.say("{time:duration} until restored, in all", time=row.operator_s)
+        return marked(text, t, modelled=row.modelled)
+    if row.never_recovered:
+        return t.say(
+            "nobody acted, and in {count:count} of its drills it did not recover", count=row.never_recovered
+        )
+    text = t.say("nothing to do: it recovered by itself")
+    saved = next((claim for claim in results.claims if claim.code == "operator-work-80-less"), None)
+    if _runs_as(results, row.contender) == "service" and saved is not None and saved.value is not None:
+        less = t.say("{saved:ratio} less for the operator to do", saved=saved.value)
+        text += ", " + marked(less, t, modelled=saved.modelled)
     return text
 
 
-def _recovery(contender: ContenderResults, t: Translator) -> str:
-    recovery = _median(contender, "recovery_time")
-    if recovery is None:
-        return t.say("unknown, or not recovered")
-    text = t.duration(recovery) + _modelled(contender, "recovery_time", t)
-    full = _median(contender, "time_to_full_capacity")
-    if full is not None:
-        text += ", " + t.say("full capacity after {full:duration}", full=full)
+def _runs_as(results: RunResults, name: str) -> str:
+    return next((one.runs_as for one in _mine(results, name)), "")
+
+
+def _scaling(row: OverallRow, results: RunResults, t: Translator) -> str:
+    if row.scale_gain is None:
+        return unscaled(row.contender, results, t)
+    ups = [
+        scale
+        for trial in _trials(results, row.contender)
+        for scale in trial.scaling
+        if scale.applied and scale.to_replicas > scale.from_replicas and scale.gain is not None
+    ]
+    text = t.say("{gain:factor} the work served after scaling up", gain=row.scale_gain)
+    steps = {(scale.from_replicas, scale.to_replicas) for scale in ups}
+    if len(steps) == 1:
+        old, new = steps.pop()
+        text += t.say(" ({old:count} → {new:count} replicas)", old=old, new=new)
+    lost = [scale.failed_requests for trial in _trials(results, row.contender) for scale in trial.scaling]
+    if lost:
+        text += ", " + t.say("{lost:count} {lost:plural:request|requests} lost while scaling", lost=sum(lost))
     return text
-
-
-def _burden(contender: ContenderResults, trials: dict[str, TrialResults], t: Translator) -> str:
-    acts = _median(contender, "operator_acts")
-    if acts is None:
-        return t.say("not known")
-    if acts == 0 and _median(contender, "recovery_time") is None:
-        return t.say("nobody acted, and it is not known to have recovered")
-    if acts == 0:
-        return t.say("nothing to do: it recovered by itself")
-    time = operator_time(contender, trials)
-    text = t.say("{acts:count} {acts:plural:act|acts} of a person", acts=acts)
-    if time.median is not None:
-        text += ", " + t.say("restored {after:duration} after the fault", after=time.median)
-    return text + (t.say(" (modelled)") if time.modelled else "")

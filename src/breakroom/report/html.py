@@ -22,13 +22,16 @@ from markupsafe import Markup, escape
 from breakroom.analysis.results import ContenderResults, DrillResults, RunResults, TrialResults
 from breakroom.analysis.series import TrialSeries
 from breakroom.i18n import LANGUAGES, Language, Translator, translator
+from breakroom.report.charts.impairment import DOTS, impairment
 from breakroom.report.charts.latency import latency
 from breakroom.report.charts.memory import memory
+from breakroom.report.charts.moments import Lane
 from breakroom.report.charts.recovery import SEGMENTS, recovery, segments
+from breakroom.report.charts.scaling import scaling
 from breakroom.report.charts.style import OUTCOMES, STATES, Figure
 from breakroom.report.charts.text import merge_languages
 from breakroom.report.charts.thin import thin
-from breakroom.report.charts.timeline import Lane, timeline
+from breakroom.report.charts.timeline import timeline
 from breakroom.report.view import ReportView
 
 __all__ = ["drill_figures", "render_html", "script_json"]
@@ -36,8 +39,18 @@ __all__ = ["drill_figures", "render_html", "script_json"]
 MAX_CHOICES = 12
 """Repeats that get charts of their own; beyond, the file would grow past what mails and browsers like."""
 
-CHART_BINS = 6_000
+CHART_BINS = 18_000
 """Bins in all charts together; each trial's chart gets its share, at most what the series has."""
+LEAST_BINS = 80
+
+CHARTS: dict[str, Any] = {
+    "timeline": timeline,
+    "latency": latency,
+    "scaling": scaling,
+    "memory": memory,
+    "impairment": impairment,
+}
+"""Name of a chart of trials → what makes it of their lanes; None where it has nothing to show."""
 
 
 def render_html(
@@ -47,16 +60,17 @@ def render_html(
     lang: Language,
 ) -> str:
     """The whole page; it opens in `lang`."""
-    figures = {drill.name: drill_figures(drill, results, series) for drill in results.drills}
+    bins = bins_for(results)
+    figures = {drill.name: drill_figures(drill, results, series, bins) for drill in results.drills}
     template = _environment().get_template("report.html.j2")
     return template.render(
         default=lang,
         languages=[(code, translator(code)) for code in sorted(LANGUAGES, key=lambda code: code != lang)],
         views=views,
-        figures=script_json(figures),
+        figures={name: script_json(made) for name, made in figures.items()},
+        charts={name: _charts(made) for name, made in figures.items()},
         choices={drill.name: _choices(drill) for drill in results.drills},
         legends={drill.name: _legend(drill, results, series) for drill in results.drills},
-        has_charts=bool(series),
         too_many={drill.name: _repeats(drill) > MAX_CHOICES for drill in results.drills},
         style=Markup(_resource("report.css")),  # noqa: S704  # our own file, no user's text in it
         script=Markup(_resource("report.js")),  # noqa: S704  # our own file, no user's text in it
@@ -64,24 +78,43 @@ def render_html(
     )
 
 
+def bins_for(results: RunResults) -> int:
+    """Bins of each trial's chart: all charts of the page together stay within a bound."""
+    lanes = sum(len(_choices(drill)) * len(drill.contenders) for drill in results.drills)
+    return max(LEAST_BINS, CHART_BINS // max(1, lanes))
+
+
+def _charts(figures: Mapping[str, Any]) -> dict[str, int]:
+    """Name of each chart that the drill has → its height, for which the page leaves room before it is drawn."""
+    heights: dict[str, int] = {}
+    for key, figure in figures.items():
+        name = key.partition(":")[0]
+        height = figure["layout"]["height"]
+        # Labels of another language may need another line, and then the two charts differ in height.
+        tallest = max(height.values()) if isinstance(height, dict) else height
+        heights[name] = max(heights.get(name, 0), tallest)
+    return heights
+
+
 def drill_figures(
-    drill: DrillResults, results: RunResults, series: Mapping[str, TrialSeries]
+    drill: DrillResults, results: RunResults, series: Mapping[str, TrialSeries], bins: int = CHART_BINS
 ) -> dict[str, Any]:
     """Chart name → figure, in all languages at once; `timeline:0` shows the median trials, `timeline:N` repeat N."""
     trials = {trial.id: trial for trial in results.trials}
-    choices = _choices(drill)
-    bins = max(80, CHART_BINS // max(1, len(choices) * len(drill.contenders)))
     figures: dict[str, Any] = {"recovery": _both(lambda t: recovery(drill, t))}
-    for choice in choices:
+    versions = _versions(drill, results, series)
+    for choice in _choices(drill):
         chosen = [_trial_of(contender, choice, trials) for contender in drill.contenders]
         known = [trial for trial in chosen if trial is not None and trial.id in series]
         thinned = {trial.id: thin(series[trial.id], bins) for trial in known}
-        for name, chart in (("timeline", timeline), ("latency", latency), ("memory", memory)):
+        for name, chart in CHARTS.items():
 
             def build(
                 t: Translator, chart: Any = chart, known: Any = known, thinned: Any = thinned
             ) -> Figure | None:
-                lanes = [Lane(trial, thinned[trial.id], _detail(trial, drill, t)) for trial in known]
+                lanes = [
+                    Lane(trial, thinned[trial.id], _detail(trial, drill, t), versions) for trial in known
+                ]
                 figure: Figure | None = chart(lanes, t) if lanes else None
                 return figure
 
@@ -158,7 +191,15 @@ def _legend(
         "outcomes": [name for name in OUTCOMES if any(any(probe.outcomes.get(name, ())) for probe in probes)],
         "states": [group for group in reversed(STATES) if states & set(STATES[group])],
         "phases": [phase for phase in SEGMENTS if phase in phases],
+        "versions": list(_versions(drill, results, series)),
+        "dots": [kind for kind in DOTS if any(trial.impairment is not None for trial in mine)],
     }
+
+
+def _versions(drill: DrillResults, results: RunResults, series: Mapping[str, TrialSeries]) -> tuple[str, ...]:
+    """Every version that answered in the drill's trials, in the order of their colours."""
+    mine = [trial.id for trial in results.trials if trial.drill == drill.name and trial.id in series]
+    return tuple(sorted({name for trial in mine for name in series[trial].versions}))
 
 
 def script_json(value: Any) -> Markup:

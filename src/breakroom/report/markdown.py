@@ -11,7 +11,10 @@ from collections.abc import Iterator, Sequence
 from breakroom.i18n import Translator
 from breakroom.report.comparison import Cell
 from breakroom.report.course import CourseSection
+from breakroom.report.judged import ClaimView
 from breakroom.report.method import Table
+from breakroom.report.overall import OverallView
+from breakroom.report.telling import Told
 from breakroom.report.view import DrillView, ReportView
 
 __all__ = ["escape", "render_markdown"]
@@ -41,25 +44,73 @@ def _lines(view: ReportView, t: Translator) -> Iterator[str]:
         yield from (
             f"> - {escape(': '.join(filter(None, (notice.where, notice.text))))}" for notice in view.notices
         )
+    alone = len(view.drills) == 1
+    if view.drills and not alone:
+        yield from _overall(view.overall, t)
+    yield from _claims(view.claims, t)
+    yield from _titled(view.overall.sensitivity, "##")
+    yield ""
+    yield from _course(view.course)
+    for phase in view.checkpoints:
+        yield from ("", f"### ✅ {escape(phase.title)}", "")
+        yield from (
+            f"- [{'x' if point.ticked else ' '}] {escape(point.text)} — {escape(point.why)}"
+            for point in phase.points
+        )
     for drill in view.drills:
-        yield from _drill(drill, t, alone=len(view.drills) == 1)
-    if view.claims:
-        yield from ("", "## " + t.say("What the course says, and what was measured"), "")
-        head = (t.say("Claim"), t.say("Verdict"), t.say("Value"), t.say("Reason"))
-        rows = [
-            (
-                claim.text,
-                f"{SYMBOLS[claim.verdict]} {claim.word}",
-                claim.value + (t.say(" (modelled)") if claim.modelled else ""),
-                claim.reason,
-            )
-            for claim in view.claims
-        ]
-        yield from _table(head, rows)
+        yield from _drill(drill, t, alone=alone)
     yield from ("", "## " + t.say("How it was measured"), "")
     yield from (f"- **{escape(fact.label)}**: {escape(fact.text)}" for fact in view.facts)
     for table in view.tables:
         yield from _titled(table, "###")
+
+
+def _overall(overall: OverallView, t: Translator) -> Iterator[str]:
+    yield from ("", "## " + t.say("Comparison over all drills"), "")
+    if overall.rows:
+        yield from _table(
+            ("", *overall.contenders),
+            [(row.label, *(_cell(cell) for cell in row.cells)) for row in overall.rows],
+        )
+    if overall.any_modelled:
+        yield from ("", "† " + t.say("modelled, not measured: contains the time of the operator model"))
+    yield from ("", "### " + t.say("All drills"), "")
+    head = (t.say("Drill"), t.say("Verdict"), t.say("Number"), *overall.contenders)
+    rows = [
+        (
+            line.title,
+            f"{SYMBOLS[line.verdict]} {line.word}",
+            line.metric,
+            *(_told(cell, t) for cell in line.cells),
+        )
+        for line in overall.drills
+    ]
+    yield from _table(head, rows)
+
+
+def _told(cell: Told | None, t: Translator) -> str:
+    if cell is None:
+        return t.say("not part of it")
+    return f"{cell.text} ({cell.detail})" if cell.detail else cell.text
+
+
+def _claims(claims: Sequence[ClaimView], t: Translator) -> Iterator[str]:
+    if not claims:
+        return
+    yield from ("", "## " + t.say("What the course says, and what was measured"))
+    head = (t.say("Claim"), t.say("Verdict"), t.say("Value"), t.say("Reason"))
+    for modelled in (False, True):
+        rows = [
+            (claim.text, f"{SYMBOLS[claim.verdict]} {claim.word}", claim.value, claim.reason)
+            for claim in claims
+            if claim.modelled is modelled
+        ]
+        if rows and modelled:
+            note = t.say("Modelled: these rest on the operator model's time, not on a measurement")
+            yield from ("", f"**{note}**")
+        if rows:
+            yield ""
+            yield from _table(head, rows)
 
 
 def _drill(drill: DrillView, t: Translator, *, alone: bool) -> Iterator[str]:
@@ -84,6 +135,9 @@ def _drill(drill: DrillView, t: Translator, *, alone: bool) -> Iterator[str]:
             f"- {escape(sentence)}" for sentence in contender.explanation or (t.say("Nothing to explain."),)
         )
     yield from _titled(drill.phases, "###")
+    yield from _titled(drill.advice, "###")
+    for table in drill.kinds:
+        yield from _titled(table, "###")
     yield from ("", "### " + t.say("Conditions"), "")
     yield from (f"- {escape(reason)}" for reason in drill.verdict_reasons)
     if drill.conditions:
@@ -104,14 +158,14 @@ def _drill(drill: DrillView, t: Translator, *, alone: bool) -> Iterator[str]:
         count = max(len(row.values) for row in drill.repeats)
         head = (t.say("Number"), t.say("Contender"), *(str(number) for number in range(1, count + 1)))
         yield from _table(head, [(row.label, row.contender, *row.values) for row in drill.repeats])
-    yield ""
-    yield from _course(drill.course)
 
 
 def _course(section: CourseSection) -> Iterator[str]:
     """In the handout's own form: a second-level heading, three below it, one line a contender."""
     yield f"## {escape(section.title)}"
     for heading, entries in section.parts:
+        if not entries:
+            continue
         yield from ("", f"### {escape(heading)}", "")
         yield from (f"- {escape(name)}: {escape(text)}" for name, text in entries)
 

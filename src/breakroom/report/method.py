@@ -52,8 +52,11 @@ def _facts(results: RunResults, t: Translator) -> Iterator[tuple[str, str]]:
                 resolution=resolutions[-1],
             ),
         )
-    for drill in results.drills:
-        yield t.say("Same plan for all ({drill})", drill=drill.name), _same_plan(drill.same_plan, t)
+    if len({drill.same_plan for drill in results.drills}) == 1:
+        yield t.say("Same plan for all"), _same_plan(results.drills[0].same_plan, t)
+    else:
+        for drill in results.drills:
+            yield t.say("Same plan for all ({drill})", drill=drill.name), _same_plan(drill.same_plan, t)
     yield t.say("Proof of the fault"), _fault_proof(trials, t)
     yield (
         t.say("Seed and repeats"),
@@ -63,6 +66,8 @@ def _facts(results: RunResults, t: Translator) -> Iterator[tuple[str, str]]:
             repeat=results.repeat,
         ),
     )
+    if any(trial.side_by_side for trial in trials):
+        yield t.say("Side by side"), _side_by_side(results, t)
     if any(trial.modelled for trial in trials):
         yield (
             t.say("Modelled"),
@@ -77,6 +82,15 @@ def _facts(results: RunResults, t: Translator) -> Iterator[tuple[str, str]]:
     yield t.say("Host"), _host(results, t)
     yield t.say("Nothing left behind"), _cleanliness(trials, t)
     yield t.say("breakroom"), f"{results.version} · {results.run_id}"
+
+
+def _side_by_side(results: RunResults, t: Translator) -> str:
+    drills = dict.fromkeys(trial.drill for trial in results.trials if trial.side_by_side)
+    return t.say(
+        "In {drills:list} all contenders of a repeat ran at the same time, each with a service, a port and "
+        "generators of its own.",
+        drills=list(drills),
+    )
 
 
 def _same_plan(same: bool | None, t: Translator) -> str:

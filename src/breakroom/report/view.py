@@ -11,23 +11,26 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from breakroom.analysis.results import (
-    Comparison,
-    Condition,
     ContenderResults,
     DrillResults,
     RunResults,
-    TrialResults,
     Verdict,
 )
 from breakroom.i18n import Translator
-from breakroom.i18n.terms import METRIC_KINDS
 from breakroom.report.answer import drill_answer, run_answer
+from breakroom.report.checkpoints import CheckpointPhase, checkpoints
 from breakroom.report.comparison import RepeatRow, Row, comparison_rows, marked, repeat_rows
 from breakroom.report.course import CourseSection, course_section
 from breakroom.report.glossary import Term, glossary
+from breakroom.report.judged import ClaimView, ConditionView, claim_views, condition_view, differences
+from breakroom.report.kinds import advice_table, kind_tables
 from breakroom.report.method import Fact, Table, facts, method_tables, outage_table
+from breakroom.report.overall import OverallView, overall_view
 
 __all__ = ["ClaimView", "ConditionView", "ContenderView", "DrillView", "Notice", "ReportView", "view_of"]
+
+FEW = 2
+"""Drills whose titles make the report's title."""
 
 PHASES = (
     "first_error",
@@ -47,29 +50,6 @@ class Notice:
 
     where: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ConditionView:
-    """One `expect` condition with its value."""
-
-    text: str
-    value: str
-    verdict: Verdict
-    word: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimView:
-    """One claim of the course."""
-
-    text: str
-    value: str
-    verdict: Verdict
-    word: str
-    reason: str
-    modelled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +85,8 @@ class DrillView:
     conditions: tuple[ConditionView, ...]
     differences: tuple[str, ...]
     outages: Table
-    course: CourseSection
+    kinds: tuple[Table, ...]
+    advice: Table
     any_modelled: bool
 
 
@@ -120,8 +101,11 @@ class ReportView:
     verdict: Verdict
     verdict_word: str
     notices: tuple[Notice, ...]
+    overall: OverallView
     drills: tuple[DrillView, ...]
     claims: tuple[ClaimView, ...]
+    course: CourseSection
+    checkpoints: tuple[CheckpointPhase, ...]
     facts: tuple[Fact, ...]
     tables: tuple[Table, ...]
     glossary: tuple[Term, ...]
@@ -129,22 +113,36 @@ class ReportView:
 
 def view_of(results: RunResults, t: Translator) -> ReportView:
     """Put all findings of a run into words."""
-    trials = {trial.id: trial for trial in results.trials}
-    drills = tuple(_drill(drill, trials, t) for drill in results.drills)
+    drills = tuple(_drill(drill, results, t) for drill in results.drills)
     return ReportView(
         lang=t.lang,
-        title=" · ".join(drill.title for drill in drills) or results.run_id,
+        title=_title(drills, results, t),
         subtitle=_subtitle(results, t),
         answer=run_answer(results, t),
         verdict=results.verdict,
         verdict_word=t.label("verdict", results.verdict),
         notices=_notices(results, t),
+        overall=overall_view(results, t),
         drills=drills,
-        claims=_claims(results, t),
+        claims=claim_views(results, t),
+        course=course_section(results, t),
+        checkpoints=checkpoints(results, t),
         facts=facts(results, t),
         tables=method_tables(results, t),
         glossary=glossary(t),
     )
+
+
+def _title(drills: tuple[DrillView, ...], results: RunResults, t: Translator) -> str:
+    if len(drills) <= FEW:
+        return " · ".join(drill.title for drill in drills) or results.run_id
+    return t.say(
+        "{count:count} failures, {ways:count} ways of deploying", count=len(drills), ways=_ways(results)
+    )
+
+
+def _ways(results: RunResults) -> int:
+    return len({contender.name for drill in results.drills for contender in drill.contenders})
 
 
 def _subtitle(results: RunResults, t: Translator) -> str:
@@ -174,7 +172,8 @@ def _notices(results: RunResults, t: Translator) -> tuple[Notice, ...]:
     return tuple(notices)
 
 
-def _drill(drill: DrillResults, trials: dict[str, TrialResults], t: Translator) -> DrillView:
+def _drill(drill: DrillResults, results: RunResults, t: Translator) -> DrillView:
+    trials = {trial.id: trial for trial in results.trials}
     mine = tuple(
         trials[name] for contender in drill.contenders for name in contender.trials if name in trials
     )
@@ -183,7 +182,7 @@ def _drill(drill: DrillResults, trials: dict[str, TrialResults], t: Translator) 
         name=drill.name,
         title=t.text_of(drill.title) or drill.name,
         description=t.text_of(drill.description),
-        answer=drill_answer(drill, t),
+        answer=drill_answer(drill, results, t),
         verdict=drill.verdict,
         verdict_word=t.label("verdict", drill.verdict),
         verdict_reasons=tuple(t.reason(reason) for reason in drill.verdict_reasons),
@@ -191,10 +190,11 @@ def _drill(drill: DrillResults, trials: dict[str, TrialResults], t: Translator) 
         rows=rows,
         repeats=repeat_rows(drill, t),
         phases=_phases(drill, t),
-        conditions=tuple(_condition(condition, drill, t) for condition in drill.conditions),
-        differences=_differences(drill, t),
+        conditions=tuple(condition_view(condition, drill, t) for condition in drill.conditions),
+        differences=differences(drill, t),
         outages=outage_table(mine, t),
-        course=course_section(drill, trials, t),
+        kinds=kind_tables(mine, t),
+        advice=advice_table(drill.contenders, t),
         any_modelled=any(cell.modelled for row in rows for cell in row.cells),
     )
 
@@ -241,80 +241,3 @@ def _phases(drill: DrillResults, t: Translator) -> Table:
     head = (t.say("Moment"), *(contender.name for contender in drill.contenders))
     note = t.say("Time after the fault took effect; a dash: it did not happen, or was not seen.")
     return Table(t.say("Moments of the recovery"), head, tuple(rows), note)
-
-
-def _condition(condition: Condition, drill: DrillResults, t: Translator) -> ConditionView:
-    modelled = condition.value is not None and _modelled(drill, condition.metric, condition.contender)
-    return ConditionView(
-        text=condition.text,
-        value=marked(t.metric_value(condition.metric, condition.value), t, modelled=modelled),
-        verdict=condition.verdict,
-        word=t.label("verdict", condition.verdict),
-        reason=t.reason(condition.reason) if condition.reason else "",
-    )
-
-
-def _modelled(drill: DrillResults, metric: str, *names: str) -> bool:
-    """Whether an operator model's time is in the metric of any of the contenders."""
-    spreads = [one.metrics.get(metric) for one in drill.contenders if one.name in names]
-    return any(spread is not None and spread.modelled for spread in spreads)
-
-
-def _differences(drill: DrillResults, t: Translator) -> tuple[str, ...]:
-    """Differences between contenders that are, or are not, larger than the noise between repeats."""
-    sentences = []
-    for comparison in drill.comparisons:
-        if comparison.beyond_noise is None:
-            continue
-        values = _difference_values(comparison, drill, t)
-        if comparison.beyond_noise:
-            sentence = t.say(
-                "{metric:metric}: {better} is better than {worse} by {difference} (95% interval {low} to {high}).",
-                **values,
-            )
-        else:
-            sentence = t.say(
-                "{metric:metric}: {better} and {worse} differ by {difference}, no more than the "
-                "runs differ among themselves or the measurement can tell apart.",
-                **values,
-            )
-        sentences.append(sentence)
-    return tuple(sentences)
-
-
-def _difference_values(comparison: Comparison, drill: DrillResults, t: Translator) -> dict[str, str]:
-    metric = comparison.metric
-    modelled = _modelled(drill, metric, comparison.better, comparison.worse)
-    difference = t.metric_value(metric, abs(comparison.difference))
-    if METRIC_KINDS.get(metric) == "ratio":
-        # 28 % and 90 % differ by 62 points: "62 % better" would be another number.
-        difference = t.say("{points} percentage points", points=difference.removesuffix("%"))
-    return {
-        "metric": metric,
-        "better": comparison.better,
-        "worse": comparison.worse,
-        "difference": marked(difference, t, modelled=modelled),
-        "low": t.metric_value(metric, comparison.ci95_low),
-        "high": t.metric_value(metric, comparison.ci95_high),
-    }
-
-
-def _claims(results: RunResults, t: Translator) -> tuple[ClaimView, ...]:
-    return tuple(
-        ClaimView(
-            text=t.label("claim", claim.code),
-            value=_claim_value(claim.code, claim.value, t),
-            verdict=claim.verdict,
-            word=t.label("verdict", claim.verdict),
-            reason=t.reason(claim.reason),
-            modelled=claim.modelled,
-        )
-        for claim in results.claims
-    )
-
-
-def _claim_value(code: str, value: float | None, t: Translator) -> str:
-    return t.duration(value) if code in DURATION_CLAIMS else t.ratio(value)
-
-
-DURATION_CLAIMS = frozenset({"manual-recovery-5-to-10-min", "automatic-within-30-s"})

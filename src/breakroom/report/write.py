@@ -18,7 +18,9 @@ from breakroom.analysis.results import RunResults
 from breakroom.analysis.series import TrialSeries, trial_series
 from breakroom.i18n import LANGUAGES, Language, translator
 from breakroom.journal.store import Journal
+from breakroom.report.failure_log import render_failure_log
 from breakroom.report.html import render_html
+from breakroom.report.junit import render_junit
 from breakroom.report.markdown import render_markdown
 from breakroom.report.view import view_of
 
@@ -31,6 +33,8 @@ class ReportPaths:
 
     html: Path
     markdown: Path
+    junit: Path
+    failure_log: Path
 
 
 def write_results(run_directory: Path, results: RunResults) -> Path:
@@ -44,7 +48,9 @@ def write_results(run_directory: Path, results: RunResults) -> Path:
 
 
 def write_report(run_directory: Path, results: RunResults, journal: Journal, lang: Language) -> ReportPaths:
-    """Write `report.md` in `lang` and `report.html`, which holds every language and opens in `lang`.
+    """Write `report.html`, which holds every language and opens in `lang`, and in `lang` the other files.
+
+    These are `report.md`, `junit.xml` for CI systems, and `failure-log.txt`.
 
     Raises:
         OSError: as `write_results`.
@@ -55,6 +61,11 @@ def write_report(run_directory: Path, results: RunResults, journal: Journal, lan
     return ReportPaths(
         html=_write(run_directory / "report.html", html.encode()),
         markdown=_write(run_directory / "report.md", markdown.encode()),
+        junit=_write(run_directory / "junit.xml", render_junit(results, translator(lang))),
+        failure_log=_write(
+            run_directory / "failure-log.txt",
+            render_failure_log(results, translator(lang)).encode("utf-8", "replace"),
+        ),
     )
 
 

@@ -207,6 +207,10 @@ _LOAD = Fields(
             duration("100ms"), "Closed: a client's pause after a failure (default 100ms)."
         ),
         "workers": Field(Integer(1, 64, "1"), "Processes that send the load (default 1)."),
+        "at": Field(
+            duration("0s"),
+            "When it begins, as a step's `at`; without it with the probe, before the steady state.",
+        ),
     },
     example="{concurrency: 10}",
 )
@@ -348,7 +352,10 @@ _OVERLAY: dict[str, Field] = {
     "steady_state": Field(_STEADY, "What must hold before anything is broken."),
     "recovered": Field(_RECOVERED, "When a trial is over."),
     "timeline": Field(
-        ListOf(StepForm(), "[{at: 0s, kill: {tasks: 1}}]", least=1), "What is done to the service, and when."
+        ListOf(StepForm(), "[{at: 0s, kill: {tasks: 1}}]"), "What is done to the service, and when."
+    ),
+    "side_by_side": Field(
+        Boolean(), "Whether the contenders run at the same time; only where they do not disturb each other."
     ),
     "expect": Field(ExpectForm(), "Conditions that decide pass or fail: CONTENDER.METRIC OP VALUE."),
 }

@@ -1,4 +1,4 @@
-"""Latency over time for each contender: median and 99th percentile of successful probe requests, logarithmic.
+"""Latency over time for each contender: median, 90th and 99th percentile of successful probe requests, logarithmic.
 
 Called by `report.html`. Pure.
 """
@@ -11,13 +11,14 @@ from typing import Any
 
 from breakroom.analysis.series import TrialSeries
 from breakroom.i18n import Translator
+from breakroom.report.charts.moments import Lane, annotate, time_range
 from breakroom.report.charts.panels import Stack
 from breakroom.report.charts.style import Figure, rounded
-from breakroom.report.charts.timeline import LINES, Lane, time_range
 
 __all__ = ["latency"]
 
 PANEL_PX = 92
+SYMBOLS = {"p50": "circle", "p90": "square", "p99": "diamond"}
 DECADES_MS = (0.1, 1, 10, 100, 1_000, 10_000)
 
 
@@ -41,15 +42,11 @@ def latency(lanes: Sequence[Lane], t: Translator) -> Figure:
         if probe is not None:
             for name, values, color, dash in (
                 ("p50", probe.p50_s, "var(--p50)", "solid"),
+                ("p90", probe.p90_s, "var(--p90)", "solid"),
                 ("p99", probe.p99_s, "var(--p99)", "solid"),
             ):
                 stack.traces.append(_line(stack, panel, lane.series, name, values, color, dash))
-        if lane.series.to_s < x_range[1]:
-            stack.shade(panel, lane.series.to_s, x_range[1])
-        for mark in lane.trial.marks:
-            if mark.label.code in LINES:
-                line_color, line_dash = LINES[mark.label.code]
-                stack.line(panel, rounded(mark.at_s, 6) or 0.0, color=line_color, dash=line_dash)
+        annotate(stack, panel, lane, x_range)
         stack.end_block()
     return stack.figure()
 
@@ -82,7 +79,7 @@ def _line(
         "connectgaps": False,
         "line": {"color": color, "width": 1.6 if name == "p99" else 1.4, "dash": dash},
         # A value between two gaps has no line; a small marker keeps it visible.
-        "marker": {"size": 2.5, "color": color, "symbol": "circle" if name == "p50" else "diamond"},
+        "marker": {"size": 2.5, "color": color, "symbol": SYMBOLS[name]},
         "hovertemplate": f"{name} %{{y:.3g}} ms<br>%{{x:.2f}} s<extra></extra>",
     }
 

@@ -1,4 +1,7 @@
-"""Memory of each replica against its limit over time. Called by `report.html` where stats were recorded. Pure."""
+"""Memory of each replica against its limit over time, one colour a slot, a cross where the limit killed.
+
+Called by `report.html` where stats were recorded. Pure.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ from collections.abc import Sequence
 
 from breakroom.analysis.series import MemoryLine
 from breakroom.i18n import Translator
+from breakroom.report.charts.moments import Lane, annotate, time_range
 from breakroom.report.charts.panels import Stack
 from breakroom.report.charts.style import Figure, rounded
 from breakroom.report.charts.text import plain
-from breakroom.report.charts.timeline import Lane, time_range
 
 __all__ = ["memory"]
 
@@ -22,7 +25,8 @@ def memory(lanes: Sequence[Lane], t: Translator) -> Figure | None:
     """The figure for these lanes, or None where no memory was recorded."""
     if not any(lane.series.memory for lane in lanes):
         return None
-    stack = Stack(time_range(lanes), t.say("seconds after the fault took effect"))
+    x_range = time_range(lanes)
+    stack = Stack(x_range, t.say("seconds after the fault took effect"))
     peak = max(_peak(line) for lane in lanes for line in lane.series.memory)
     limit_word = t.say("limit")
     for lane in lanes:
@@ -31,8 +35,11 @@ def memory(lanes: Sequence[Lane], t: Translator) -> Figure | None:
             PANEL_PX, t.say("memory per replica (MiB)"), range=[0, rounded(peak * 1.08, 3)], nticks=4
         )
         limits = {line.limit_bytes for line in lane.series.memory if line.limit_bytes}
-        for number, line in enumerate(lane.series.memory):
-            _line(stack, panel, line, number)
+        slots = sorted({line.slot for line in lane.series.memory})
+        for line in lane.series.memory:
+            _line(stack, panel, line, slots.index(line.slot))
+        _deaths(stack, panel, lane, t)
+        annotate(stack, panel, lane, x_range)
         for limit in sorted(limits):
             stack.traces.append(
                 {
@@ -49,6 +56,37 @@ def memory(lanes: Sequence[Lane], t: Translator) -> Figure | None:
             )
         stack.end_block()
     return stack.figure()
+
+
+def _deaths(stack: Stack, panel: str, lane: Lane, t: Translator) -> None:
+    """A cross where the limit killed a replica, at the memory it was last seen with."""
+    killed = _killed(lane)
+    lines = [line for line in lane.series.memory if line.task in killed and line.memory_bytes]
+    if not lines:
+        return
+    word = plain(t.say("killed at its limit"))
+    stack.traces.append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": word,
+            "x": [rounded(killed[line.task], 6) for line in lines],
+            "y": [rounded((line.limit_bytes or max(line.memory_bytes)) / MIB) for line in lines],
+            "xaxis": stack.x,
+            "yaxis": panel,
+            "marker": {"symbol": "x", "size": 9, "color": "var(--fault)"},
+            "hovertext": [f"{plain(line.task)}: {word}<br>{t.duration(killed[line.task])}" for line in lines],
+            "hovertemplate": "%{hovertext}<extra></extra>",
+        }
+    )
+
+
+def _killed(lane: Lane) -> dict[str, float]:
+    """Task → when its limit killed it, from the failure log and from the leak's lives."""
+    found = {moment.task: moment.at_s for moment in lane.trial.failures if moment.oom}
+    lives = lane.trial.leak.lives if lane.trial.leak is not None else ()
+    found |= {life.task: life.ended_at_s for life in lives if life.oom and life.ended_at_s is not None}
+    return found
 
 
 def _peak(line: MemoryLine) -> float:

@@ -78,8 +78,8 @@ class Stack:
             }
         )
 
-    def shade(self, y: str, start: float, end: float) -> None:
-        """A stretch of a panel that was not observed."""
+    def shade(self, y: str, start: float, end: float, *, color: str) -> None:
+        """A stretch of a panel with another ground: what was broken, or not observed any more."""
         self._shapes.append(
             {
                 "type": "rect",
@@ -91,7 +91,7 @@ class Stack:
                 "y0": 0,
                 "y1": 1,
                 "line": {"width": 0},
-                "fillcolor": "var(--unseen)",
+                "fillcolor": color,
             }
         )
 

@@ -7,51 +7,24 @@ Called by `report.html` for the median trials and for each repeat. Needs `TrialR
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from breakroom.analysis.results import Band, Mark, TrialResults
+from breakroom.analysis.results import Band, Mark
 from breakroom.analysis.series import StreamSeries, TrialSeries
 from breakroom.i18n import Translator
+from breakroom.report.charts.moments import Lane, annotate, has_line, time_range
 from breakroom.report.charts.panels import Stack
 from breakroom.report.charts.style import OUTCOMES, PATTERNS, STATES, Figure, rounded
 from breakroom.report.charts.text import plain
 from breakroom.report.charts.thin import widen
 
-__all__ = ["Lane", "time_range", "timeline"]
+__all__ = ["mark_labels", "timeline"]
 
 OUTCOME_PX = 104
 GOODPUT_PX = 62
 MANY_SLOTS = 12
 GOODPUT_BIN_S = 0.2
 """Least width of goodput's bins: clients of a closed load answer in step, which narrower bins would show as a saw."""
-
-LINES = {
-    "mark.fault": ("var(--fault)", "solid"),
-    "mark.fault-unproved": ("var(--fault)", "dot"),
-    "mark.detected": ("var(--mark)", "dash"),
-    "mark.first-success": ("var(--mark)", "dot"),
-    "mark.full-capacity": ("var(--mark)", "dashdot"),
-    "mark.operator-act": ("var(--mark)", "longdash"),
-    "mark.undone": ("var(--mark)", "dash"),
-}
-"""The marks that get a line: code of the label → colour, dash. The others stand in the table of moments."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One contender's part of the chart."""
-
-    trial: TrialResults
-    series: TrialSeries
-    detail: str
-
-
-def time_range(lanes: Sequence[Lane]) -> tuple[float, float]:
-    """The stretch of time that shows every lane whole."""
-    low = min((lane.series.from_s for lane in lanes), default=0.0)
-    high = max((lane.series.to_s for lane in lanes), default=1.0)
-    return rounded(low) or 0.0, max(rounded(high) or 0.0, low + 0.1)
 
 
 def timeline(lanes: Sequence[Lane], t: Translator) -> Figure:
@@ -65,32 +38,29 @@ def timeline(lanes: Sequence[Lane], t: Translator) -> Figure:
     )
     for lane in lanes:
         stack.title(lane.trial.contender, lane.detail)
-        stack.labels(_labels(lane.trial.marks, x_range, t))
+        stack.labels(mark_labels(lane.trial.marks, x_range, t))
         panels = [_outcomes(stack, lane.series, t)]
         if load:
             stack.space(4)
             panels.append(_goodput(stack, lane, peak, t))
         if len(lane.series.versions) > 1:
             stack.space(4)
-            panels.append(_versions(stack, lane.series, t))
+            panels.append(_versions(stack, lane, t))
         stack.space(4)
         panels.append(_bands(stack, lane.trial.bands, t))
         for panel in panels:
-            if lane.series.to_s < x_range[1]:
-                stack.shade(panel, lane.series.to_s, x_range[1])
-            for mark in lane.trial.marks:
-                if mark.label.code in LINES:
-                    color, dash = LINES[mark.label.code]
-                    stack.line(panel, rounded(mark.at_s, 6) or 0.0, color=color, dash=dash)
+            annotate(stack, panel, lane, x_range)
         stack.end_block()
     return stack.figure()
 
 
-def _labels(marks: Sequence[Mark], x_range: tuple[float, float], t: Translator) -> list[tuple[float, str]]:
+def mark_labels(
+    marks: Sequence[Mark], x_range: tuple[float, float], t: Translator
+) -> list[tuple[float, str]]:
     """Texts beside the lines; marks too near to each other to be told apart share one text."""
     near = (x_range[1] - x_range[0]) * 0.03
     groups: list[list[Mark]] = []
-    for mark in sorted((mark for mark in marks if mark.label.code in LINES), key=lambda mark: mark.at_s):
+    for mark in sorted((mark for mark in marks if has_line(mark)), key=lambda mark: mark.at_s):
         if groups and mark.at_s - groups[-1][0].at_s < near:
             groups[-1].append(mark)
         else:
@@ -205,7 +175,9 @@ def _goodput(stack: Stack, lane: Lane, peak: float, t: Translator) -> str:
     return panel
 
 
-def _versions(stack: Stack, series: TrialSeries, t: Translator) -> str:
+def _versions(stack: Stack, lane: Lane, t: Translator) -> str:
+    series = lane.series
+    colours = list(dict.fromkeys([*lane.versions, *series.versions]))
     panel = stack.panel(
         GOODPUT_PX,
         t.say("versions that answered"),
@@ -214,7 +186,7 @@ def _versions(stack: Stack, series: TrialSeries, t: Translator) -> str:
         ticktext=["0%", "100%"],
     )
     totals = [sum(counts) for counts in zip(*series.versions.values(), strict=True)]
-    for number, (version, counts) in enumerate(series.versions.items()):
+    for version, counts in series.versions.items():
         shares = [100 * count / total if total else None for count, total in zip(counts, totals, strict=True)]
         stack.traces.append(
             _area(
@@ -225,7 +197,7 @@ def _versions(stack: Stack, series: TrialSeries, t: Translator) -> str:
                 yaxis=panel,
                 stackgroup=panel,
                 line={"shape": "hv", "width": 0},
-                fillcolor=f"var(--series-{number % 6})",
+                fillcolor=f"var(--series-{colours.index(version) % 6})",
                 hovertemplate=f"{plain(version)}: %{{y:.3g}}%<br>%{{x:.2f}} s<extra></extra>",
             )
         )

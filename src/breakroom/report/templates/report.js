@@ -1,7 +1,8 @@
 "use strict";
 // Draws the report's charts in the language and colours that are shown. Talks to nobody; holds no state but the page's.
 (() => {
-  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const sources = new Map([...document.querySelectorAll("[data-figures]")].map((one) => [one.dataset.figures, one]));
+  const parsed = new Map();
   const config = { displayModeBar: false, doubleClick: "reset", responsive: true, showTips: false };
   const coarse = matchMedia("(pointer: coarse)").matches;
   const printWidth = 690;
@@ -25,6 +26,12 @@
     return node;
   }
 
+  // A drill's figures are parsed when its first chart comes into sight.
+  function figuresOf(drill) {
+    if (!parsed.has(drill)) parsed.set(drill, JSON.parse(sources.get(drill)?.textContent || "{}"));
+    return parsed.get(drill);
+  }
+
   function keyOf(plot) {
     const name = plot.dataset.figure;
     if (name === "recovery") return name;
@@ -34,26 +41,49 @@
 
   function draw(plot) {
     const drill = plot.closest(".charts").dataset.drill;
-    const figure = (figures[drill] || {})[keyOf(plot)];
+    const figure = figuresOf(drill)[keyOf(plot)];
     const optional = plot.closest("[data-optional]");
     if (optional) optional.hidden = !figure;
-    if (!figure) return;
+    if (!figure) {
+      if (plot.layout) Plotly.purge(plot);
+      return;
+    }
     const styles = getComputedStyle(document.body);
     const { data, layout } = resolve(figure, page().lang, styles);
     if (coarse) layout.dragmode = false;
     if (printing) layout.width = printWidth;
     else layout.width = undefined;
     layout.autosize = !printing;
-    const range = plot.dataset.range && plot.dataset.figure !== "recovery" ? JSON.parse(plot.dataset.range) : null;
+    const range = plot.dataset.range && overTime(plot) ? JSON.parse(plot.dataset.range) : null;
     if (range) eachTimeAxis(layout, (axis) => (axis.range = range));
     Plotly.react(plot, data, layout, config);
     if (!plot.dataset.wired) {
       plot.dataset.wired = "yes";
-      if (plot.dataset.figure !== "recovery") plot.on("plotly_relayout", (change) => follow(plot, change));
+      if (overTime(plot)) plot.on("plotly_relayout", (change) => follow(plot, change));
     }
   }
 
+  const overTime = (plot) => !["recovery", "impairment"].includes(plot.dataset.figure);
+
+  // Charts are drawn when they come near the window: a page of many drills opens at once.
+  const sight = new IntersectionObserver(
+    (entries) =>
+      entries
+        .filter((entry) => entry.isIntersecting)
+        .forEach((entry) => {
+          sight.unobserve(entry.target);
+          draw(entry.target);
+        }),
+    { rootMargin: "700px 0px" },
+  );
+
+  function drawInSight() {
+    sight.disconnect();
+    page().querySelectorAll(".plot").forEach((plot) => sight.observe(plot));
+  }
+
   function drawAll() {
+    sight.disconnect();
     page().querySelectorAll(".plot").forEach(draw);
   }
 
@@ -71,11 +101,14 @@
 
   function zoom(charts, range, pressed) {
     following = true;
-    const done = [...charts.querySelectorAll(".plot")]
+    const plots = [...charts.querySelectorAll(".plot")].filter(overTime);
+    plots.forEach((plot) => {
+      if (range) plot.dataset.range = JSON.stringify(range);
+      else delete plot.dataset.range;
+    });
+    const done = plots
       .filter((plot) => plot.layout)
       .map((plot) => {
-        if (range) plot.dataset.range = JSON.stringify(range);
-        else delete plot.dataset.range;
         const wanted = range || wholeRange(plot);
         const changes = {};
         eachTimeAxis(plot.layout, (_axis, key) => (changes[key + ".range"] = wanted));
@@ -86,7 +119,7 @@
   }
 
   function wholeRange(plot) {
-    return figures[plot.closest(".charts").dataset.drill][keyOf(plot)].layout.xaxis.range;
+    return figuresOf(plot.closest(".charts").dataset.drill)[keyOf(plot)].layout.xaxis.range;
   }
 
   function nearRange(charts) {
@@ -95,14 +128,24 @@
   }
 
   function setLanguage(lang) {
-    document.querySelectorAll("main.page").forEach((main) => (main.hidden = main.lang !== lang));
+    const place = placeOf();
+    document.querySelectorAll("main.page, .contents").forEach((part) => (part.hidden = part.lang !== lang));
     document.querySelectorAll("[data-set-lang]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.setLang === lang)));
     document.documentElement.lang = lang;
     document.title = page().dataset.title;
-    drawAll();
+    if (place) document.getElementById(place.replace(/^../, lang))?.scrollIntoView();
+    drawInSight();
+  }
+
+  // The part that is being read, so that the other language opens at the same one.
+  function placeOf() {
+    const above = [...page().querySelectorAll(".anchor")].filter((one) => one.getBoundingClientRect().top < 120);
+    return scrollY > 200 && above.length ? above[above.length - 1].id : "";
   }
 
   document.addEventListener("click", (event) => {
+    const contents = document.querySelector(".contents[open]");
+    if (contents && (event.target.closest(".contents a") || !contents.contains(event.target))) contents.open = false;
     const button = event.target.closest("button");
     if (!button) return;
     if (button.dataset.setLang) setLanguage(button.dataset.setLang);
@@ -112,9 +155,12 @@
     }
   });
   document.addEventListener("change", (event) => {
-    if (event.target.matches("[data-choice]")) event.target.closest(".charts").querySelectorAll(".plot").forEach(draw);
+    if (event.target.matches("[data-choice]")) event.target.closest(".charts").querySelectorAll(".plot").forEach((plot) => {
+      plot.closest("[data-optional]")?.removeAttribute("hidden");
+      sight.observe(plot);
+    });
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => printing || drawAll());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => printing || drawInSight());
 
   // Paper is light and narrow, whatever the screen is.
   addEventListener("beforeprint", () => {
@@ -125,8 +171,8 @@
   addEventListener("afterprint", () => {
     printing = false;
     delete document.documentElement.dataset.theme;
-    drawAll();
+    drawInSight();
   });
 
-  drawAll();
+  drawInSight();
 })();
