@@ -149,7 +149,9 @@ def test_a_reason_outside_the_table_cannot_be_made() -> None:
 def test_every_code_of_the_table_is_used_and_none_is_used_outside_it() -> None:
     root = Path(breakroom.analysis.__file__).parent
     source = "".join(path.read_text() for path in root.glob("*.py") if path.name != "reasons.py")
-    prefixes = "unknown|lost|capacity|mark|condition|verdict|claim|problem|act|update|scale|impairment|leak|advice"
+    prefixes = (
+        "unknown|lost|capacity|mark|condition|verdict|claim|problem|act|update|scale|impairment|leak|advice"
+    )
     written = set(re.findall(rf'"((?:{prefixes})\.[a-z-]+)"', source))
     assert written <= set(CODES)
     # These are put together from a prefix and the name of a part or phase.
