@@ -193,6 +193,39 @@ def test_agent_sweep_finds_all_of_one_run_and_nothing_else(served: Target) -> No
     assert served.reached()
 
 
+def test_agent_reads_the_kernels_quota_of_a_container(served: Target) -> None:
+    assert act(served.host, "cpu-quota", **served.named)["quota_us"] is None
+    served.host.docker("update", "--cpu-period", "50000", "--cpu-quota", "2500", served.id)
+    seen = act(served.host, "cpu-quota", **served.named)
+    assert (seen["quota_us"], seen["period_us"]) == (2500, 50000)
+    served.host.docker("update", "--cpu-quota", "-1", served.id)
+    assert act(served.host, "cpu-quota", **served.named)["quota_us"] is None
+
+
+def test_agent_asks_a_service_inside_its_container(served: Target) -> None:
+    # Nobody outside reaches it: the request does not come from outside.
+    act(served.host, "partition-set", within_s=600, **served.named)
+    asked = act(served.host, "request", port=PORT, method="GET", path="/", **served.named)
+    assert asked["status"] == 200
+    assert "Directory listing" in asked["body"]
+    assert act(served.host, "request", port=PORT, method="POST", path="/", **served.named)["status"] == 501
+    closed = act(served.host, "request", port=PORT + 1, method="GET", path="/", **served.named)
+    assert closed["code"] == "no-answer"
+    assert (
+        act(served.host, "request", port=PORT, method="GET", path="/a b", **served.named)["code"] == "bad-act"
+    )
+    act(served.host, "signal", signal="SIGSTOP", **served.named)
+    hung = act(served.host, "request", port=PORT, method="GET", path="/", **served.named)
+    assert hung["code"] == "no-answer"
+    act(served.host, "partition-clear", **served.named)
+
+
+def test_agent_tells_how_often_the_kernel_has_killed_for_memory(served: Target) -> None:
+    before = act(served.host, "oom-kills")["oom_kills"]
+    act(served.host, "memory-fill", bytes=512 << 20, within_s=60, **served.named)
+    assert act(served.host, "oom-kills")["oom_kills"] > before
+
+
 def test_agent_probe_says_what_this_node_can(agent_host: Host) -> None:
     found = act(agent_host, "probe")
     assert found["nft"]["works"], found["nft"]["reason"]

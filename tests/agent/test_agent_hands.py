@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from agent.agent_kit import Target, act, until
+from agent.agent_kit import PORT, Target, act, target, until
 from breakroom.agent import lasting
 from breakroom.platforms.base import PlatformError
 from breakroom.platforms.docker.connect import opened
@@ -47,6 +47,42 @@ def test_hands_helper_signals_and_looks(served: Target) -> None:
         until(lambda: served.id not in served.host.docker("ps", "-q", "--no-trunc"))
 
     asyncio.run(main())
+
+
+def test_hands_helper_reads_quota_and_count_and_asks_the_service(served: Target) -> None:
+    async def main() -> None:
+        async with _helper(served.host) as hands:
+            served.host.docker("update", "--cpu-period", "100000", "--cpu-quota", "5000", served.id)
+            seen = await hands.act({"act": "cpu-quota", **served.named})
+            assert (seen["quota_us"], seen["period_us"]) == (5000, 100_000)
+            asked = {"act": "request", "port": PORT, "method": "GET", "path": "/", **served.named}
+            assert (await hands.act(asked))["status"] == 200
+            counted = (await hands.act({"act": "oom-kills"}))["oom_kills"]
+            assert counted == act(served.host, "oom-kills")["oom_kills"]
+            served.host.docker("update", "--cpu-quota", "-1", served.id)
+
+    asyncio.run(main())
+
+
+def test_hands_helper_waits_only_for_the_end_of_what_it_was_told_to_end(served: Target) -> None:
+    other = target(served.host)
+
+    async def main() -> None:
+        async with _helper(served.host) as hands:
+            for one in (served, other):
+                await hands.act({"act": "partition-set", "within_s": 600, **one.named})
+            first, second = set(hands._lasting), set()
+            await hands.act({"act": "partition-clear", **served.named})
+            second = set(hands._lasting)
+            assert len(first) == 2
+            assert len(second) == 1
+            assert served.reached()
+            assert not other.reached()
+
+    try:
+        asyncio.run(main())
+    finally:
+        served.host.docker("rm", "-f", other.id)
 
 
 def test_hands_helper_partition_lasts_as_long_as_its_helper(served: Target) -> None:

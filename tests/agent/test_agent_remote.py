@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agent.agent_kit import target, until
+from agent.agent_kit import PORT, target, until
 from breakroom.agent.messages import seal
 from breakroom.platforms.base import PlatformError
 from breakroom.platforms.docker.connect import opened
@@ -76,6 +76,39 @@ def test_remote_agents_act_on_every_node(agent_hosts: Hosts) -> None:
         asyncio.run(main())
     finally:
         for one in targets:
+            one.host.docker("rm", "-f", one.id)
+
+
+def test_remote_agents_have_the_engine_change_only_the_runs_own_containers(agent_hosts: Hosts) -> None:
+    ours = target(agent_hosts[1], "--label", f"breakroom.run={RUN}")
+    theirs = target(agent_hosts[1])
+
+    async def main() -> None:
+        async with _agents(agent_hosts) as (agents, nodes):
+            hands = agents.hands(nodes[1])
+            looked = await hands.act({"act": "docker-look", **ours.named})
+            assert (looked["status"], looked["oom_killed"]) == ("running", False)
+            assert looked["cpu"] == {"NanoCpus": 0, "CpuPeriod": 0, "CpuQuota": 0}
+            less = {"CpuPeriod": 100_000, "CpuQuota": 5_000}
+            told = await hands.act({"act": "docker-cpu", "limits": less, **ours.named})
+            assert told["cpu"] == {"NanoCpus": 0, **less}
+            assert (await hands.act({"act": "cpu-quota", **ours.named}))["quota_us"] == 5_000
+            asked = {"act": "request", "port": PORT, "method": "GET", "path": "/", **ours.named}
+            assert (await hands.act(asked))["status"] == 200
+            assert (await hands.act({"act": "oom-kills"}))["oom_kills"] >= 0
+            for limits in ({"Memory": 1 << 30}, {"CpuQuota": "all"}, {}, None):
+                with pytest.raises(PlatformError) as caught:
+                    await hands.act({"act": "docker-cpu", "limits": limits, **ours.named})
+                assert caught.value.code == "bad-act"
+            with pytest.raises(PlatformError) as caught:
+                await hands.act({"act": "docker-cpu", "limits": less, **theirs.named})
+            assert caught.value.code == "not-ours"
+        assert theirs.host.docker("inspect", "-f", "{{.HostConfig.CpuQuota}}", theirs.id).strip() == "0"
+
+    try:
+        asyncio.run(main())
+    finally:
+        for one in (ours, theirs):
             one.host.docker("rm", "-f", one.id)
 
 

@@ -197,6 +197,39 @@ class TrialScene:
         else:
             self.add(ActionChanged, 2_000, stage="unproved", **action)
 
+    def action(
+        self,
+        ms: float,
+        action: str,
+        kind: str,
+        *,
+        by: str = "timeline",
+        tasks: tuple[str, ...] = (),
+        stage: str = "",
+        proved: bool = True,
+        undone: float | None = None,
+        **detail: Any,
+    ) -> None:
+        """An action whose command is given at `ms` and whose effect is proved at `ms` + 1; `stage` is its last one."""
+        base = {"action": action, "kind": kind, "by": by, "tasks": tasks}
+        self.add(ActionChanged, ms, stage="intended", detail=detail, **base)
+        if stage:
+            self.add(ActionChanged, ms + 0.5, stage=stage, **base)
+            return
+        self.add(ActionChanged, ms, stage="done", **base)
+        if proved:
+            self.add(ActionChanged, ms + 4, stage="proved", proved_t=at(ms + 1), **base)
+        else:
+            self.add(ActionChanged, ms + 2_000, stage="unproved", **base)
+        if undone is not None:
+            self.add(ActionChanged, undone, stage="undone", **base)
+
+    def inapplicable(self, ms: float, action: str, kind: str, **detail: Any) -> None:
+        """An act that the contender does not have."""
+        self.add(
+            ActionChanged, ms, action=action, kind=kind, by="timeline", stage="inapplicable", detail=detail
+        )
+
     def act(self, ms: float, by: str = "operator-model") -> None:
         action: dict[str, Any] = {"action": "operator-1", "kind": "restart", "by": by}
         self.add(ActionChanged, ms, stage="intended", **action)

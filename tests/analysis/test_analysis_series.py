@@ -41,7 +41,7 @@ def test_the_lines_of_a_trial(kit: Kit) -> None:
     assert series.memory[0].limit_bytes == 100
     assert series.rotation.value == (3, 2, 3)
     assert series.rotation.at_s[-2:] == pytest.approx((0.001, 0.3))
-    assert series.wanted == 3
+    assert series.wanted.value == (3,)
     assert {name: sum(counts) for name, counts in series.versions.items()} == {"1": 736, "2": 10}
     assert series.streams["load"].p50_s[0] is None
 

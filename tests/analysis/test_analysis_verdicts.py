@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import breakroom.analysis
+import breakroom.autoscale
 from breakroom.analysis.claims import CLAIM_CODES, COURSE_PACE, claims
 from breakroom.analysis.conditions import holds, judge_values
 from breakroom.analysis.contenders import Repeats
@@ -147,11 +148,11 @@ def test_a_reason_outside_the_table_cannot_be_made() -> None:
 
 
 def test_every_code_of_the_table_is_used_and_none_is_used_outside_it() -> None:
-    root = Path(breakroom.analysis.__file__).parent
-    source = "".join(path.read_text() for path in root.glob("*.py") if path.name != "reasons.py")
-    written = set(
-        re.findall(r'"((?:unknown|lost|capacity|mark|condition|verdict|claim|problem)\.[a-z-]+)"', source)
-    )
+    rooms = (*breakroom.analysis.__path__, *breakroom.autoscale.__path__)
+    files = [path for room in rooms for path in Path(room).glob("*.py") if path.name != "reasons.py"]
+    source = "".join(path.read_text() for path in files)
+    kinds = "unknown|lost|capacity|scaling|mark|condition|verdict|claim|problem"
+    written = set(re.findall(rf'"((?:{kinds})\.[a-z-]+)"', source))
     assert written <= set(CODES)
     # These are put together from a prefix and the name of a part or phase.
     parts = set(re.findall(r'"([a-z]+(?:-[a-z]+)*|[a-z]+(?:_[a-z]+)+)"', source))

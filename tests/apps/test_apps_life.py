@@ -159,6 +159,9 @@ def test_a_taken_port_is_said_and_ends_the_app_with_1() -> None:
         ("SERVICE_TIME_MS", "-1", "SERVICE_TIME_MS is '-1': it must be a number from 0"),
         ("SERVICE_TIME_MS", "nan", "SERVICE_TIME_MS is 'nan'"),
         ("LEAK_BYTES", "1MB", "LEAK_BYTES is '1MB'"),
+        ("BUG", "moth", "BUG is 'moth': it must be crash, sick, slow or errors, or empty"),
+        ("BUG_AFTER_MS", "soon", "BUG_AFTER_MS is 'soon': it must be a number from 0"),
+        ("BUG_SLOWER_MS", "-1", "BUG_SLOWER_MS is '-1'"),
         ("APP_VERSION", "v1\r\nX-Evil: 1", "it must be printable ASCII"),
     ],
 )

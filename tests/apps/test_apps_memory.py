@@ -56,3 +56,26 @@ def test_stats_tell_the_resident_memory_as_the_kernel_counts_it() -> None:
             app.ask()
         told = app.stats()["rss_bytes"]
         assert told == pytest.approx(psutil.Process(app.process.pid).memory_info().rss, rel=0.05)
+
+
+def test_the_log_says_how_large_the_app_has_become_until_its_end() -> None:
+    with running("memory-leak-app", LEAK_BYTES=str(MIB)) as app:
+        grown_by(app, 99)
+        resident = psutil.Process(app.process.pid).memory_info().rss / MIB
+        app.process.kill()
+        lines = [line for line in app.rest_of_log().splitlines() if "remembers" in line]
+    first, last = lines[0].split(), lines[-1].split()
+    assert first[first.index("remembers") + 1] == "4"
+    told = [float(word) for word in last if word.replace(".", "", 1).isdigit() and "." in word]
+    visits = int(last[last.index("remembers") + 1])
+    assert 90 <= visits <= 100
+    assert told[0] == visits
+    assert told[1] == pytest.approx(resident, rel=0.15)
+    assert len(lines) < 25
+
+
+def test_an_app_that_does_not_leak_has_nothing_to_say_about_it() -> None:
+    with running("memory-leak-app", LEAK_BYTES="0") as app:
+        grown_by(app, 50)
+        app.process.kill()
+        assert "remembers" not in app.rest_of_log()

@@ -120,7 +120,11 @@ class Checker:
                 f"{service}.{slot} keeps {len(members)} tasks"
             )
             wanted = [t for t in members if t.wanted]
-            if len(wanted) > 1:
+            if members[0].container:
+                assert len(wanted) <= 1, f"container {service} has {len(wanted)} wanted runs"
+                up = [t for t in members if t.alive and t.state != TaskState.ORPHANED]
+                assert len(up) <= 1, f"container {service} has {len(up)} processes at once"
+            elif len(wanted) > 1:
                 record = self._sim.orchestrator.services[service]
                 clean = [t for t in wanted if self._sim.orchestrator.up_to_date(t)]
                 orders = {

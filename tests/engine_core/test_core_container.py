@@ -212,3 +212,146 @@ def test_an_exit_notice_may_overtake_the_answer_to_start() -> None:
     sim.do(ev.TaskExited(task.id, Exit(code=1)))
     assert last(sim).state == TaskState.FAILED
     assert sim.do(ev.TaskStarted(task.id, 7)) == []
+
+
+NEW = ServiceSpec(name="app", image="app:2", ports=(Port(target=3000),), restart="always")
+
+
+def test_replacing_stops_gracefully_and_then_runs_the_other_spec_in_the_same_slot() -> None:
+    sim = running("no", Behaviour(stop_time=3 * SECOND))
+    began, old = sim.now, last(sim)
+    sim.do(ev.ReplaceContainer(NEW))
+    assert sim.said(ins.Signal) == [(began, ins.Signal(old.id, "SIGTERM"))]
+    assert container(sim).starts_again
+    assert container(sim).spec.image == "app:1"
+    sim.run(3 * SECOND)
+    new = last(sim)
+    assert sim.tasks("app")[0].state == TaskState.SHUTDOWN
+    assert (new.slot, new.spec_version, new.spec, new.in_rotation) == (1, 2, NEW, True)
+    assert (container(sim).version, container(sim).spec, container(sim).starts_again) == (2, NEW, False)
+    assert sim.rotation == {new.id}
+
+
+def test_a_replaced_container_is_another_one_with_its_own_policy_and_count() -> None:
+    sim = running("on-failure:2")
+    waits(sim, 2)
+    before = container(sim)
+    sim.do(ev.ReplaceContainer(NEW))
+    sim.run(SECOND)
+    after = container(sim)
+    assert after.id != before.id
+    assert after.created > before.created
+    assert after.restart_count == 0
+    assert waits(sim, 3) == [ms(100), ms(200), ms(400)]
+
+
+def test_one_that_does_not_hear_is_killed_after_its_grace_and_then_replaced_or_restarted() -> None:
+    for event in (ev.ReplaceContainer(NEW), ev.RestartContainer("app")):
+        sim = running("no", Behaviour(ignores_stop=True))
+        grace = app().stop_grace_period
+        old = last(sim)
+        sim.do(event)
+        sim.run(grace - 1)
+        assert last(sim).id == old.id
+        sim.run(SECOND)
+        assert sim.tasks("app")[0].exit == Exit(code=137, signal=9)
+        assert container(sim).state == "running"
+
+
+def test_a_restart_keeps_the_spec_and_its_number() -> None:
+    sim = running()
+    sim.do(ev.ReplaceContainer(NEW))
+    sim.run(SECOND)
+    sim.do(ev.RestartContainer("app"))
+    sim.run(SECOND)
+    assert [(t.spec.image, t.spec_version) for t in sim.tasks("app")] == [
+        ("app:1", 1),
+        ("app:2", 2),
+        ("app:2", 2),
+    ]
+
+
+@pytest.mark.parametrize("event", [ev.ReplaceContainer(NEW), ev.RestartContainer("app")])
+def test_a_container_that_does_not_run_is_started_at_once(event: ev.Event) -> None:
+    sim = running()
+    sim.crash(last(sim).id)
+    sim.do(event)
+    assert container(sim).state == "running"
+    assert not sim.said(ins.Signal)
+
+
+@pytest.mark.parametrize("event", [ev.ReplaceContainer(NEW), ev.RestartContainer("app")])
+def test_a_restart_to_come_is_called_off_by_a_persons_own(event: ev.Event) -> None:
+    sim = running("always")
+    waits(sim, 9)
+    sim.crash(last(sim).id)
+    assert container(sim).state == "restarting"
+    sim.do(event)
+    assert container(sim).state == "running"
+    assert container(sim).restart_count == 0
+    sim.run(120 * SECOND)
+    assert len(sim.processes) == 1
+    assert len([t for t in sim.tasks("app") if not t.state.terminal]) == 1
+
+
+@pytest.mark.parametrize("when", ["preparing", "starting"])
+def test_what_has_not_begun_to_run_is_withdrawn_for_its_successor(when: str) -> None:
+    sim = Simulation(Behaviour(prepare_time=SECOND if when == "preparing" else 0, start_time=SECOND))
+    sim.do(ev.CreateContainer(app()))
+    assert last(sim).state.word == when
+    sim.do(ev.ReplaceContainer(NEW))
+    sim.run(10 * SECOND)
+    assert [t.spec.image for t in sim.tasks("app") if t.state == TaskState.RUNNING] == ["app:2"]
+    assert len(sim.processes) == 1
+
+
+def test_a_stop_calls_a_replacement_off_and_the_old_container_stays() -> None:
+    sim = running("always", Behaviour(stop_time=SECOND))
+    sim.do(ev.ReplaceContainer(NEW))
+    sim.do(ev.StopContainer("app"))
+    sim.run(60 * SECOND)
+    assert (container(sim).state, container(sim).spec.image) == ("exited", "app:1")
+    sim.do(ev.StartContainer("app"))
+    assert last(sim).spec_version == 1
+
+
+def test_a_restart_of_what_is_being_replaced_brings_the_newest_spec() -> None:
+    sim = running("no", Behaviour(stop_time=SECOND))
+    sim.do(ev.ReplaceContainer(NEW))
+    sim.do(ev.RestartContainer("app"))
+    sim.run(10 * SECOND)
+    assert (last(sim).spec, last(sim).spec_version, len(sim.tasks("app"))) == (NEW, 2, 2)
+
+
+def test_one_lost_with_its_engine_is_replaced_when_that_is_back() -> None:
+    sim = running("no", Behaviour(stop_time=SECOND))
+    sim.do(ev.ReplaceContainer(NEW))
+    sim.do(ev.NodeDown("n1"))
+    assert container(sim).state == "exited"
+    sim.run(10 * SECOND)
+    assert len(sim.tasks("app")) == 1
+    sim.do(ev.NodeUp("n1"))
+    assert (last(sim).spec, container(sim).state) == (NEW, "running")
+
+
+def test_a_removal_ends_a_replacement() -> None:
+    sim = running("always", Behaviour(stop_time=SECOND, dies_at_once=True))
+    sim.do(ev.ReplaceContainer(NEW))
+    sim.do(ev.RemoveContainer("app"))
+    sim.run(60 * SECOND)
+    assert not sim.orchestrator.tasks
+    assert not sim.processes
+
+
+def test_a_service_is_neither_replaced_nor_restarted_and_a_wrong_policy_changes_nothing() -> None:
+    sim = Simulation()
+    sim.do(ev.CreateService(ServiceSpec(name="web", image="app:1")))
+    for event in (ev.ReplaceContainer(ServiceSpec(name="web")), ev.RestartContainer("web")):
+        with pytest.raises(IllegalEvent, match="no such container: web; it is a service"):
+            sim.do(event)
+        sim.reset_after_error()
+    sim.do(ev.CreateContainer(app()))
+    with pytest.raises(IllegalEvent, match="on-failure:3"):
+        sim.do(ev.ReplaceContainer(app("sometimes")))
+    sim.reset_after_error()
+    assert (container(sim).state, container(sim).starts_again) == ("running", False)

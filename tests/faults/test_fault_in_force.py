@@ -67,6 +67,10 @@ def _on_local(tmp_path: Path, scenario: Scenario, **spec: Any) -> Lab:
                 memory_of=lambda _task: 0,
                 memory_limit=256 * MIB,
                 longest=10 * SECOND,
+                runs_as="service",
+                releases=[],
+                wanted=lambda: 3,
+                want=lambda _replicas: None,
             )
             await scenario(lab, ctx, kept)
             return lab

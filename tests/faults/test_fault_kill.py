@@ -114,6 +114,10 @@ def _play(
             memory_of=lambda _task: None,
             memory_limit=None,
             longest=10**10,
+            runs_as="service",
+            releases=[],
+            wanted=lambda: 3,
+            want=lambda _replicas: None,
         )
         try:
             return await scenario(deployment, ctx)  # type: ignore[misc,no-any-return]  # a coroutine function

@@ -66,6 +66,10 @@ def _ctx(cluster: Cluster, seed: int = 1) -> FaultContext:
         memory_of=lambda _task: None,
         memory_limit=None,
         longest=1,
+        runs_as="service",
+        releases=[],
+        wanted=lambda: 3,
+        want=lambda _replicas: None,
     )
 
 

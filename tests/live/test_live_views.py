@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,7 @@ def test_the_plain_view_prints_each_event_once_with_its_time(tmp_path: Path) -> 
     plan = _plan()
     view.run_started(plan, tmp_path)
     view.trial_started(plan.trials[0], TrialState(tmp_path, TRIAL, 3))
-    view.record(_task("running", t=view.trial_began + 1_500_000_000))
+    view.record(_task("running", t=view.running[TRIAL].began + 1_500_000_000))
     view.record(_task("running", desired="shutdown"))
     view.trial_ended(plan.trials[0], "completed")
     text = out.getvalue()
@@ -177,6 +178,41 @@ def test_the_live_view_fits_a_narrow_terminal_in_korean(tmp_path: Path) -> None:
 
     text = _live(tmp_path, "ko", width=60)
     assert all(cell_len(line) <= 60 for line in text.splitlines())
+
+
+def test_contenders_side_by_side_are_told_apart(tmp_path: Path) -> None:
+    out = io.StringIO()
+    view = PlainView(Console(file=out, width=200), translator("en"))
+    plan = plan_run(
+        (replace(load_drill("kill", pace="quick"), side_by_side=True),),
+        platform="local",
+        pace="quick",
+        seed=1,
+        repeat=1,
+        contenders=("single", "orchestrated"),
+    )
+    view.run_started(plan, tmp_path)
+    for trial in plan.trials:
+        view.trial_started(trial, TrialState(tmp_path, trial.id, 1))
+    began = view.running[TRIAL].began
+    view.record(_task("running", t=began + 2_000_000_000))
+    view.trial_ended(plan.trials[0], "completed")
+    assert "2.000 s  orchestrated: t1 (slot 1) is running" in out.getvalue()
+    assert set(view.running) == {TRIAL}
+
+
+def test_the_live_view_shows_contenders_side_by_side(tmp_path: Path) -> None:
+    out = io.StringIO()
+    view = LiveView(Console(file=out, width=100, force_terminal=True, color_system=None), translator("en"))
+    drill = replace(load_drill("kill", pace="quick"), side_by_side=True)
+    plan = plan_run((drill,), platform="local", pace="quick", seed=1, repeat=1, contenders=())
+    view.run_started(plan, tmp_path)
+    for trial in plan.trials:
+        view.trial_started(trial, TrialState(tmp_path, trial.id, 3))
+    view.console.print(view._draw())
+    text = out.getvalue()
+    assert [name for name in ("single", "single-restart", "orchestrated") if name in text] != []
+    assert text.count("0 of 3 serving") == 3
 
 
 def test_a_tasks_end_is_said_once_though_the_wish_for_it_changes_later() -> None:

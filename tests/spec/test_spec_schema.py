@@ -43,6 +43,8 @@ WRONG = {
     "replicas": 'service: {image: a, ports: ["80"], deploy: {replicas: -1}}',
     "ratio": "steady_state: {availability: 120}",
     "contender's kind": "contenders: {single: {runs_as: pod}}",
+    "autoscale's metric": "contenders: {orchestrated: {autoscale: {metric: memory}}}",
+    "autoscale's least": "contenders: {orchestrated: {autoscale: {capacity: 9/s, min: 0}}}",
     "contender's name": "contenders: {My Own: {runs_as: service}}",
     "reference without service": "service: compose.yaml",
     "key in a pace": "pace: {quick: {extends: kill}}",

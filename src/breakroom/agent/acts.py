@@ -14,10 +14,11 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
-from breakroom.agent import cgroups, container, lasting, memory
+from breakroom.agent import cgroups, container, kernel, lasting, memory
 from breakroom.agent.errors import ActError
 from breakroom.agent.namespaces import in_container_network, own_network
 from breakroom.agent.probe import probe
+from breakroom.agent.request import ask
 from breakroom.agent.sweep import PREFIX, sweep
 
 __all__ = ["ACTS", "PARTITION", "Outcome", "perform"]
@@ -206,6 +207,24 @@ def _stats(act: _Act) -> Outcome:
     return Outcome({"containers": found})
 
 
+def _cpu_quota(act: _Act) -> Outcome:
+    name, pid = _named(act)
+    with container.held(pid, name):
+        quota, period = cgroups.cpu_quota(pid, name)
+    return Outcome({"quota_us": quota, "period_us": period})
+
+
+def _request(act: _Act) -> Outcome:
+    name, pid = _named(act)
+    port, method, path = int(act["port"]), _text(act, "method"), _text(act, "path")
+    status, body = in_container_network(name, pid, lambda: ask("127.0.0.1", port, method, path))
+    return Outcome({"status": status, "body": body})
+
+
+def _oom_kills(_: _Act) -> Outcome:
+    return Outcome({"oom_kills": kernel.oom_kills()})
+
+
 def _sweep(act: _Act) -> Outcome:
     mark = str(act.get("mark") or "")
     if mark and not mark.startswith(PREFIX):
@@ -218,18 +237,21 @@ def _probe(_: _Act) -> Outcome:
 
 
 ACTS: dict[str, Callable[[_Act], Outcome]] = {
+    "cpu-quota": _cpu_quota,
     "link-clear": _link_clear,
     "link-set": _link_set,
     "link-show": _link_show,
     "memory-events": _memory_events,
     "memory-fill": _memory_fill,
     "memory-free": _memory_free,
+    "oom-kills": _oom_kills,
     "partition-clear": _partition_clear,
     "partition-set": _partition_set,
     "partition-show": _partition_show,
     "probe": _probe,
     "process-state": _process_state,
     "processes": _processes,
+    "request": _request,
     "signal": _signal,
     "stats": _stats,
     "sweep": _sweep,

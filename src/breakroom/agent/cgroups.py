@@ -1,7 +1,7 @@
 """A container's control groups: where they are, what its memory is doing, and how to put a process among its own.
 
 Both versions: v1, where each controller has a tree of its own, and v2 with one tree for all. Called by the acts on
-memory and by `stats`. Reads and writes the cgroup file systems. Standard library only.
+memory and CPU and by `stats`. Reads and writes the cgroup file systems. Standard library only.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ __all__ = [
     "Memory",
     "Place",
     "cpu_ns",
+    "cpu_quota",
     "enter",
     "memory_events",
     "memory_of",
@@ -132,6 +133,20 @@ def cpu_ns(pid: int, container: str) -> int:
     if place.version == 1:
         return _number(place.container / "cpuacct.usage")
     return _table(place.container / "cpu.stat").get("usage_usec", 0) * 1000
+
+
+def cpu_quota(pid: int, container: str) -> tuple[int | None, int]:
+    """CPU time that the container may have in each period, and the period, in microseconds; None: as much as it likes.
+
+    Raises:
+        ActError: `gone`, `not-in-container`, `unsupported`: this kernel or daemon keeps no account of it.
+    """
+    place = place_of(pid, container, "cpu")
+    if place.version == 1:
+        quota = _number(place.container / "cpu.cfs_quota_us")
+        return (quota if quota > 0 else None), _number(place.container / "cpu.cfs_period_us")
+    most, _, period = _read(place.container / "cpu.max").partition(" ")
+    return (None if most == "max" else int(most)), int(period)
 
 
 def enter(place: Place) -> None:

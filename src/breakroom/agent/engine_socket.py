@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
+from breakroom.agent.cpu import LIMITS, limits_of
 from breakroom.agent.errors import ActError
 
 __all__ = ["ENGINE_ACTS", "SOCKET", "engine_act", "run_helper"]
@@ -56,16 +57,23 @@ def run_helper(config: dict[str, Any], name: str, line: bytes, *, stays: bool) -
             _remove(container)
 
 
-ENGINE_ACTS = {"docker-pause": "pause", "docker-unpause": "unpause", "docker-kill": "kill"}
-"""Acts of a container's engine, each with its word in the Engine API."""
+ENGINE_ACTS = {
+    "docker-cpu": "update",
+    "docker-kill": "kill",
+    "docker-look": "",
+    "docker-pause": "pause",
+    "docker-unpause": "unpause",
+}
+"""Acts of a container's engine, each with its word in the Engine API; none: nothing is changed."""
 _RUN_LABEL = "breakroom.run"
 
 
 def engine_act(act: dict[str, Any], run: str) -> dict[str, Any]:
-    """Have the engine pause, unpause or kill (`signal`) a container of that run; no other container is touched.
+    """Have the engine pause, unpause, kill (`signal`) or limit (`limits`) a container of that run; no other is touched.
 
     Returns:
-        `ok`, and the container's `status` afterwards, as `docker inspect` has it.
+        `ok`, and what `docker inspect` says afterwards: the container's `status`, whether it was `oom_killed`, and its
+        limits of `cpu`, as `cpu.limits_of` has them.
 
     Raises:
         ActError: `gone`; `not-ours`: the container does not bear the run's label; `failed` with what Docker says.
@@ -75,9 +83,30 @@ def engine_act(act: dict[str, Any], run: str) -> dict[str, Any]:
     if labels.get(_RUN_LABEL) != run:
         raise ActError("not-ours", f"container {container[:12]} is not of run {run}")
     word = ENGINE_ACTS[str(act["act"])]
-    query = f"?signal={quote(str(act.get('signal') or 'SIGKILL'))}" if word == "kill" else ""
-    _ask("POST", f"/containers/{container}/{word}{query}", None)
-    return {"ok": True, "status": _ask("GET", f"/containers/{container}/json", None)["State"]["Status"]}
+    if word == "kill":
+        word += f"?signal={quote(str(act.get('signal') or 'SIGKILL'))}"
+    if word:
+        _ask("POST", f"/containers/{container}/{word}", _limits(act) if word == "update" else None)
+    shown = _ask("GET", f"/containers/{container}/json", None)
+    state = shown["State"]
+    return {
+        "ok": True,
+        "status": state["Status"],
+        "oom_killed": bool(state.get("OOMKilled")),
+        "cpu": limits_of(shown["HostConfig"]),
+    }
+
+
+def _limits(act: dict[str, Any]) -> dict[str, int]:
+    """The CPU limits of an act, and nothing else that an update could change."""
+    wanted = act.get("limits")
+    if (
+        not isinstance(wanted, dict)
+        or not wanted
+        or not all(name in LIMITS and isinstance(value, int) for name, value in wanted.items())
+    ):
+        raise ActError("bad-act", f"limits has whole numbers for {', '.join(LIMITS)}")
+    return dict(wanted)
 
 
 def _ask(method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ class ActError(Exception):
     `code` is stable: `bad-act` (the request is wrong), `gone` (the process or container is not there),
     `not-in-container` (the pid belongs to something else by now), `permission-denied`, `unsupported` (this kernel
     cannot), `link-taken` (a queueing discipline that is not ours), `not-in-effect` (done, but not seen when read back),
-    `failed` (anything else).
+    `no-answer` (the service asked does not answer), `failed` (anything else).
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -19,25 +19,28 @@ SECRET = "breakroom-agent-key"  # noqa: S105  # a file's name, not the key
 
 _NAMESPACES = ("SYS_ADMIN", "SYS_PTRACE", "NET_ADMIN")
 _CAPABILITIES: dict[str, tuple[str, ...]] = {
+    "cpu-quota": (),
     "link-clear": _NAMESPACES,
     "link-set": _NAMESPACES,
     "link-show": _NAMESPACES,
     "memory-events": (),
     "memory-fill": (),
     "memory-free": ("KILL",),
+    "oom-kills": (),
     "partition-clear": (*_NAMESPACES, "KILL"),
     "partition-set": (*_NAMESPACES, "KILL"),
     "partition-show": _NAMESPACES,
     "probe": ("SYS_ADMIN", "NET_ADMIN"),
     "process-state": (),
     "processes": (),
+    "request": ("SYS_ADMIN", "SYS_PTRACE"),
     "signal": ("KILL",),
     "stats": (),
     "sweep": (*_NAMESPACES, "KILL"),
 }
 _IN_NETWORK = ("link-", "partition-", "sweep")
 _CGROUPS_WRITTEN = frozenset({"memory-fill", "probe"})
-_CGROUPS_READ = frozenset({"memory-events", "stats"})
+_CGROUPS_READ = frozenset({"cpu-quota", "memory-events", "stats"})
 
 
 def needs_of(act: Mapping[str, Any]) -> tuple[str, ...]:

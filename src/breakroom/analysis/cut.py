@@ -2,7 +2,7 @@
 
 Called by `analysis.trial`. Pure. Two independent witnesses: the samples of probe and load, and the ingress's
 own count at the moment the killed task left rotation. An orchestrator that loses no more than what was in
-flight has `failed ≤ open + refused`.
+flight has `failed ≤ open + refused`. What a scale or an update stops is drained, not cut: it says nothing here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ def cut_connections(facts: TrialFacts, failed_requests: int) -> CutConnections:
         facts: The trial's facts.
         failed_requests: Failed probe and load requests from the fault (in flight at it included) on.
     """
-    left = [_left(facts, task, fault.action.begun) for fault in facts.faults for task in fault.action.tasks]
+    broken = [fault for fault in facts.faults if not fault.action.planned]
+    left = [_left(facts, task, fault.since) for fault in broken for task in fault.action.tasks]
     known = [change for change in left if change is not None]
     # Only breakroom's own ingress counts connections; of Docker's port and the routing mesh nothing is known.
     counted = facts.started.capabilities.get("ingress", "breakroom") == "breakroom"

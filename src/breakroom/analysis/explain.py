@@ -216,8 +216,8 @@ def _lowest_rotation(facts: TrialFacts, until: int) -> int | None:
     if fault is None:
         return None
     steps = facts.rotation_steps
-    before = [inside for t, inside in steps if t < fault.action.begun][-1:]
-    return min((*before, *(inside for t, inside in steps if fault.action.begun <= t < until)), default=None)
+    before = [inside for t, inside in steps if t < fault.since][-1:]
+    return min((*before, *(inside for t, inside in steps if fault.since <= t < until)), default=None)
 
 
 def _others_served(facts: TrialFacts, until: int) -> bool:

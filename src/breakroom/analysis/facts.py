@@ -11,6 +11,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from breakroom.analysis.actions import (
+    IN_FORCE,
+    OPERATORS,
+    PLANNED,
+    RELEASES,
+    Action,
+    Fault,
+    actions_of,
+    faults_of,
+)
+from breakroom.analysis.wanted import Steps, beside, value_at, wanted_steps
 from breakroom.journal.records import (
     ActionChanged,
     CleanlinessChecked,
@@ -20,6 +31,7 @@ from breakroom.journal.records import (
     Problem,
     Record,
     RotationChanged,
+    ScalingDecided,
     StreamClosed,
     StreamOpened,
     TaskChanged,
@@ -31,6 +43,8 @@ from breakroom.journal.records import (
 
 __all__ = [
     "IN_FORCE",
+    "PLANNED",
+    "RELEASES",
     "RUNNING_STATES",
     "TERMINAL_STATES",
     "Action",
@@ -41,11 +55,7 @@ __all__ = [
 ]
 
 _SECOND = 1_000_000_000
-_NOTICE_NS = _SECOND
-"""No notice of an effect is later than this: a fault that was begun longer ago had no effect before."""
 RUNNING_STATES = frozenset({"starting", "running"})
-IN_FORCE = frozenset({"pause", "hang", "memory", "network", "partition", "drain", "node_loss"})
-"""Kinds of faults that last until they are taken back."""
 TERMINAL_STATES = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 
 
@@ -83,51 +93,6 @@ class TaskLife:
         return self.first_state(TERMINAL_STATES)
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One action with the moments of its stages."""
-
-    action: str
-    kind: str
-    by: str
-    tasks: tuple[str, ...]
-    stages: dict[str, int]
-    proved_t: int | None
-    detail: dict[str, Any] = field(default_factory=dict)
-    """What was meant to be done, as it was first written."""
-
-    @property
-    def begun(self) -> int:
-        """When it was first heard of."""
-        return min(self.stages.values())
-
-    @property
-    def done(self) -> int | None:
-        """When the command was given."""
-        return self.stages.get("done", self.stages.get("proved"))
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """The trial's first fault. `effect` None: it was not proved to have taken effect."""
-
-    action: Action
-    effect: int | None
-    refuted: bool
-    """Whether the stage `unproved` or `failed` was reached (as opposed to nothing known yet)."""
-
-    @property
-    def hits_from(self) -> int:
-        """From when on a failed request may be the fault's doing.
-
-        The proof is a notice, handled a little after the effect: the connections of a killed process are reset before
-        its exit is known. Nothing can fail because of a fault before it is injected.
-        """
-        if self.effect is None:
-            return self.action.begun
-        return min(max(self.action.begun, self.effect - _NOTICE_NS), self.effect)
-
-
 @dataclass(frozen=True)
 class TrialFacts:
     """One trial's records by kind, and what follows from them without samples. Times in ns of its clock."""
@@ -147,6 +112,8 @@ class TrialFacts:
     ended: TrialEnded | None
     cleanliness: CleanlinessChecked | None
     last_t: int
+    scaling_decided: tuple[ScalingDecided, ...] = ()
+    """The autoscaler's decisions."""
     contender: dict[str, Any] = field(default_factory=dict)
     """This contender as builtins, from the plan."""
 
@@ -162,14 +129,18 @@ class TrialFacts:
 
     @cached_property
     def faults(self) -> tuple[Fault, ...]:
-        """Every action of the timeline, in order."""
-        ordered = sorted(self.actions, key=lambda action: action.begun)
-        return tuple(_fault(action) for action in ordered if action.by == "timeline")
+        """Every action of the timeline, in order; the load's begin only where there is nothing else."""
+        return faults_of(self.actions)
 
     @property
     def fault(self) -> Fault | None:
-        """The first action of the timeline, which all moments count from."""
+        """The first action of the timeline, which all moments count from; planned acts and inapplicable ones too."""
         return self.faults[0] if self.faults else None
+
+    @property
+    def planned(self) -> bool:
+        """Whether nothing was to be broken: all that was done were acts that need not hurt anybody."""
+        return bool(self.faults) and all(fault.action.planned for fault in self.faults)
 
     def in_force_until(self, end: int) -> int | None:
         """When the last fault that stays in force was taken back or had nobody left to hit; `end` if not before that.
@@ -180,7 +151,7 @@ class TrialFacts:
         ends = []
         for fault in self.faults:
             action = fault.action
-            if action.kind not in IN_FORCE or fault.effect is None:
+            if action.kind not in IN_FORCE or fault.effect is None or not fault.applies:
                 continue
             lives = [self.tasks[task] for task in action.tasks if task in self.tasks]
             over = [life.ended for life in lives if life.ended is not None]
@@ -191,7 +162,7 @@ class TrialFacts:
     @property
     def acts(self) -> tuple[Action, ...]:
         """What the operator (modelled or real) did, in order."""
-        done = [action for action in self.actions if action.by != "timeline" and action.done is not None]
+        done = [action for action in self.actions if action.by in OPERATORS and action.done is not None]
         return tuple(sorted(done, key=lambda action: action.done or 0))
 
     @cached_property
@@ -213,11 +184,26 @@ class TrialFacts:
 
     @cached_property
     def wanted(self) -> int:
-        """How many tasks are to be in rotation: 1 for a container."""
+        """How many tasks are to be in rotation as the spec has it: 1 for a container."""
         if self.started.runs_as == "container":
             return 1
         deploy = _dict(_dict(self.contender.get("service")).get("deploy"))
         return int(deploy.get("replicas", 1))
+
+    @cached_property
+    def wanted_steps(self) -> Steps:
+        """(moment, tasks that are to be in rotation from then on): the spec's, changed by scaling."""
+        return wanted_steps(self.started.t, self.wanted, self.actions, self.updates)
+
+    def wanted_at(self, t: int) -> int:
+        """How many tasks were to be in rotation at a moment."""
+        found = value_at(self.wanted_steps, t)
+        return self.wanted if found is None else found
+
+    @cached_property
+    def capacity_steps(self) -> tuple[tuple[int, int, int], ...]:
+        """(moment, tasks in rotation, tasks wanted), in order of time."""
+        return beside(self.rotation_steps, self.wanted_steps)
 
     @property
     def steady_duration(self) -> int:
@@ -280,7 +266,8 @@ def trial_facts(records: Iterable[Record]) -> TrialFacts | None:
         health=_by_time(kinds.get(HealthChanged, [])),
         updates=_by_time(kinds.get(UpdateChanged, [])),
         stats=_by_time(kinds.get(TaskStats, [])),
-        actions=_actions(kinds.get(ActionChanged, [])),
+        actions=actions_of(kinds.get(ActionChanged, [])),
+        scaling_decided=_by_time(kinds.get(ScalingDecided, [])),
         opened={opened.stream: opened for opened in kinds.get(StreamOpened, [])},
         closed={closed.stream: closed for closed in kinds.get(StreamClosed, [])},
         problems=tuple(kinds.get(Problem, [])),
@@ -302,33 +289,6 @@ def _tasks(changes: list[TaskChanged]) -> dict[str, TaskLife]:
     for change in _by_time(changes):
         by_task.setdefault(change.task, []).append(change)
     return {task: TaskLife(task, of[0].slot, of[0].version, tuple(of)) for task, of in by_task.items()}
-
-
-def _actions(changes: list[ActionChanged]) -> tuple[Action, ...]:
-    by_action: dict[str, list[ActionChanged]] = {}
-    for change in changes:
-        by_action.setdefault(change.action, []).append(change)
-    return tuple(_action(of) for of in by_action.values())
-
-
-def _action(changes: list[ActionChanged]) -> Action:
-    stages: dict[str, int] = {}
-    for change in changes:
-        stages.setdefault(change.stage, change.t)
-    proofs = [
-        change.proved_t for change in changes if change.stage == "proved" and change.proved_t is not None
-    ]
-    tasks = tuple(dict.fromkeys(task for change in changes for task in change.tasks))
-    first = changes[0]
-    proved_t = min(proofs, default=None)
-    return Action(first.action, first.kind, first.by, tasks, stages, proved_t, dict(first.detail))
-
-
-def _fault(action: Action) -> Fault:
-    proved = "proved" in action.stages
-    effect = (action.proved_t or action.stages["proved"]) if proved else None
-    refuted = not proved and ("unproved" in action.stages or "failed" in action.stages)
-    return Fault(action, effect, refuted)
 
 
 def _contender(started: TrialStarted) -> dict[str, Any]:

@@ -8,21 +8,49 @@ trial does not know it, and infinite where the trial knows that it did not come 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from breakroom.analysis.results import Latency, Reason, Spread, TrialResults
+from breakroom.analysis.results import Latency, Reason, ScaleFinding, Spread, TrialResults
 from breakroom.analysis.statistics import bootstrap_median
 from breakroom.spec.drill import METRICS
 
-__all__ = ["HIGHER_IS_BETTER", "is_modelled", "metric_resolution", "metric_value", "spread", "trusted"]
+__all__ = [
+    "HIGHER_IS_BETTER",
+    "goodput_gain",
+    "is_modelled",
+    "metric_resolution",
+    "metric_value",
+    "spread",
+    "trusted",
+]
 
-HIGHER_IS_BETTER = frozenset({"availability", "availability_time", "capacity_kept", "lowest_capacity"})
+HIGHER_IS_BETTER = frozenset(
+    {
+        "availability",
+        "availability_time",
+        "capacity_kept",
+        "lowest_capacity",
+        "goodput_gain",
+        "updates_completed",
+    }
+)
 
-_LOAD_METRICS = frozenset({"capacity_kept", "lowest_capacity", "failed_requests", "blast_radius"})
+_LOAD_METRICS = frozenset(
+    {
+        "capacity_kept",
+        "lowest_capacity",
+        "failed_requests",
+        "blast_radius",
+        "goodput_gain",
+        "new_version_requests",
+    }
+)
 """All that the load's samples enter into; the rest is the probe's and the platform's."""
-_NOT_FROM_SAMPLES = frozenset({"operator_acts", "time_to_full_capacity"})
+_UPDATES = frozenset({"update_duration", "updates_completed", "updates_paused", "updates_rolled_back"})
+_FROM_EVENTS = frozenset({"time_to_full_capacity", "detection_time", "scale_response", "update_duration"})
+_NOT_FROM_SAMPLES = _FROM_EVENTS | _UPDATES | {"operator_acts", "oom_kills"}
 _STREAM_CODES = frozenset(
     {
         "unknown.not-sent",
@@ -37,7 +65,25 @@ _STREAM_CODES = frozenset(
 )
 _EVENT_RESOLUTION_S = 0.001
 """Events carry the time at which their notice was handled; a loaded machine handles it within about this."""
-_UNAFFECTED_BY_OPERATOR = frozenset({"latency_p99_before"})
+_GAIN_RESOLUTION = 0.02
+"""Of a gain: each of its two goodputs is over 1 s at least and cut at 10 ms, so known to 1 %."""
+_UNAFFECTED_BY_OPERATOR = _UPDATES | {
+    "latency_p50_before",
+    "latency_p99_before",
+    "detection_time",
+    "scale_response",
+}
+_NO_LATENCY = Latency(
+    stream="probe",
+    period="before",
+    which="ok",
+    count=0,
+    p50_s=None,
+    p90_s=None,
+    p99_s=None,
+    p999_s=None,
+    max_s=None,
+)
 _TIME_METRICS = frozenset({"outage", "longest_outage", "recovery_time"})
 
 
@@ -70,39 +116,99 @@ def metric_value(trial: TrialResults, metric: str) -> float | None:
 
 
 def _raw(trial: TrialResults, metric: str) -> float | None:
-    values: dict[str, float | None] = {
-        "availability": trial.availability.requests,
-        "availability_time": trial.availability.time,
-        "outage": trial.outage_total_s,
-        "longest_outage": trial.longest_outage_s,
-        "recovery_time": trial.recovery_time_s,
-        "time_to_full_capacity": trial.time_to_full_capacity_s,
-        "capacity_kept": trial.capacity.kept,
-        "lowest_capacity": trial.capacity.lowest,
-        "blast_radius": trial.blast_radius,
-        "failed_requests": float(trial.failed_requests),
-        "operator_acts": float(trial.operator.acts),
-        "latency_p99_before": _p99(trial.latency, "before"),
-        "latency_p99_during": _p99(trial.latency, "during"),
+    values: dict[str, Callable[[], float | None]] = {
+        "availability": lambda: trial.availability.requests,
+        "availability_time": lambda: trial.availability.time,
+        "outage": lambda: trial.outage_total_s,
+        "longest_outage": lambda: trial.longest_outage_s,
+        "recovery_time": lambda: trial.recovery_time_s,
+        "time_to_full_capacity": lambda: trial.time_to_full_capacity_s,
+        "capacity_kept": lambda: trial.capacity.kept,
+        "lowest_capacity": lambda: trial.capacity.lowest,
+        "blast_radius": lambda: trial.blast_radius,
+        "failed_requests": lambda: float(trial.failed_requests),
+        "operator_acts": lambda: float(trial.operator.acts),
+        "latency_p50_before": lambda: _latency(trial.latency, "before").p50_s,
+        "latency_p50_during": lambda: _latency(trial.latency, "during").p50_s,
+        "latency_p99_before": lambda: _latency(trial.latency, "before").p99_s,
+        "latency_p99_during": lambda: _latency(trial.latency, "during").p99_s,
+        "detection_time": lambda: _detection(trial),
+        "oom_kills": lambda: _oom_kills(trial),
+        "scale_response": lambda: _worst(
+            [finding.response_s for finding in trial.scaling if finding.applied]
+        ),
+        "goodput_gain": lambda: goodput_gain(trial.scaling),
+        "update_duration": lambda: _worst([finding.duration_s for finding in trial.updates]),
+        "updates_completed": lambda: _releases(trial, "completed", "replaced"),
+        "updates_paused": lambda: _releases(trial, "paused", "rollback-paused"),
+        "updates_rolled_back": lambda: _releases(trial, "rolled-back"),
+        "new_version_requests": lambda: _new_version(trial),
     }
-    return values[metric]
+    return values[metric]()
 
 
-def _p99(rows: Sequence[Latency], period: str) -> float | None:
+def _latency(rows: Sequence[Latency], period: str) -> Latency:
     """Of successful probes: they are the users, sent whether or not the service keeps up."""
-    return next(
-        (row.p99_s for row in rows if (row.stream, row.period, row.which) == ("probe", period, "ok")), None
-    )
+    found = (row for row in rows if (row.stream, row.period, row.which) == ("probe", period, "ok"))
+    return next(found, _NO_LATENCY)
+
+
+def _detection(trial: TrialResults) -> float | None:
+    """Until the platform knew of the last of the tasks that were hit; infinite if it never did."""
+    if not trial.detection:
+        return None
+    known = {phase.name: phase.at_s for phase in trial.recovery}.get("detected")
+    return math.inf if known is None else known
+
+
+def _oom_kills(trial: TrialResults) -> float:
+    if trial.leak is not None:
+        return float(trial.leak.oom_kills)
+    return float(sum(failure.oom for failure in trial.failures))
+
+
+def _worst(values: Sequence[float | None]) -> float | None:
+    """The longest; infinite if one did not come to its end; None if there was none."""
+    return max((math.inf if value is None else value for value in values), default=None)
+
+
+def goodput_gain(findings: Sequence[ScaleFinding]) -> float | None:
+    """Goodput after the last scale-up in a row ÷ before the first; None where nothing was to be scaled up."""
+    ups: list[ScaleFinding] = []
+    for finding in findings:
+        if finding.to_replicas > finding.from_replicas:
+            ups.append(finding)
+        elif ups:
+            break
+    if not ups or not ups[0].goodput_before_per_s or ups[-1].goodput_after_per_s is None:
+        return None
+    return ups[-1].goodput_after_per_s / ups[0].goodput_before_per_s
+
+
+def _releases(trial: TrialResults, *states: str) -> float | None:
+    if not trial.updates:
+        return None
+    return float(sum(finding.state in states for finding in trial.updates))
+
+
+def _new_version(trial: TrialResults) -> float | None:
+    known = [finding.new_version_requests for finding in trial.updates]
+    if not known or None in known:
+        return None
+    return float(sum(count for count in known if count is not None))
 
 
 def metric_resolution(trial: TrialResults, metric: str) -> float | None:
     """What the trial's measurement could tell apart, in the metric's own unit; None where that is not known."""
     if metric in _TIME_METRICS:
         return trial.resolution_s
-    if metric in {"failed_requests", "operator_acts"}:
+    if METRICS[metric] == "count":
         return 1.0
-    if metric == "time_to_full_capacity":
+    if metric in _FROM_EVENTS:
         return _EVENT_RESOLUTION_S
+    if metric == "goodput_gain":
+        gain = goodput_gain(trial.scaling)
+        return None if gain is None else _GAIN_RESOLUTION * gain
     if metric == "availability":
         return 1 / trial.availability.intended if trial.availability.intended else None
     if metric == "availability_time":

@@ -73,6 +73,31 @@ CODES: dict[str, tuple[str, ...]] = {
     "capacity.unexplained": ("s", "share"),
     "capacity.reduced": ("s", "lowest", "wanted"),  # fewer tasks in rotation than wanted, for s
     "capacity.never-restored": ("s", "lowest", "wanted"),
+    # Why the autoscaler decided as it did (ScalingDecisionFinding.reason); written by `breakroom.autoscale`.
+    "scaling.up-utilisation": ("offered", "capacity", "replicas", "observed", "target", "decided"),
+    "scaling.down-utilisation": ("offered", "capacity", "replicas", "observed", "target", "decided"),
+    "scaling.on-target": ("offered", "capacity", "replicas", "observed", "target", "tolerance"),
+    "scaling.none-to-spare": ("offered", "capacity", "replicas", "observed", "target"),
+    "scaling.up-latency": ("observed", "target", "replicas", "decided"),
+    "scaling.down-latency": ("observed", "target", "replicas", "decided"),
+    "scaling.latency-good": ("observed", "target", "replicas"),
+    "scaling.first-look": ("observed", "target", "replicas"),  # too slow, but perhaps already falling
+    "scaling.improving": ("observed", "before", "target", "replicas"),
+    "scaling.tried-before": ("fewer", "offered", "too_much", "replicas"),
+    "scaling.unsettled": ("serving", "replicas"),  # latency would tell of another number of replicas
+    "scaling.nothing-observed": (),
+    # …and what a limit made of it: `proposed` is what the metric alone asks for.
+    "scaling.outside-bounds": ("minimum", "maximum", "replicas", "decided"),
+    "scaling.up-doubled": ("proposed", "replicas", "decided"),
+    "scaling.up-to-maximum": ("proposed", "replicas", "decided"),
+    "scaling.at-maximum": ("proposed", "maximum", "replicas"),
+    "scaling.cooling-up": ("proposed", "left_s", "replicas"),
+    "scaling.down-to-minimum": ("proposed", "replicas", "decided"),
+    "scaling.at-minimum": ("proposed", "minimum", "replicas"),
+    "scaling.incomplete": ("proposed", "serving", "replicas"),
+    "scaling.cooling-down": ("proposed", "left_s", "replicas"),
+    "scaling.stabilising": ("proposed", "window_s", "replicas"),
+    "scaling.down-stabilised": ("proposed", "window_s", "replicas", "decided"),
     # Lines in plots (Mark.label).
     "mark.fault": ("kind", "tasks"),
     "mark.fault-unproved": ("kind",),

@@ -172,8 +172,8 @@ def _platform_moments(facts: TrialFacts, zero: int, window_end: int) -> dict[str
     """Detected, replaced, running, in rotation: each for the last of the killed tasks."""
     fault = facts.fault
     assert fault is not None
-    since = fault.action.begun
-    targets = fault.action.tasks
+    since = fault.since
+    targets = () if fault.action.planned else fault.action.tasks
     slots = [facts.tasks[task].slot if task in facts.tasks else None for task in targets]
     replacements = [_replacements(facts, slot, since, targets) for slot in slots]
     detections = [
@@ -260,10 +260,10 @@ def _last(moments: list[int | None], zero: int) -> int | None:
 def _full_capacity(facts: TrialFacts, zero: int, window_end: int) -> int | None:
     """The begin of the last stretch, lasting to the end of observation, with every wanted task in rotation."""
     since: int | None = None
-    for t, inside in facts.rotation_steps:
+    for t, inside, wanted in facts.capacity_steps:
         if t >= window_end:
             break
-        since = (t if since is None else since) if inside >= facts.wanted else None
+        since = (t if since is None else since) if inside >= wanted else None
     return None if since is None else max(since, zero)
 
 

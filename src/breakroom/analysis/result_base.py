@@ -1,4 +1,4 @@
-"""What every part of the results is made of. Re-exported by `analysis.results`, which is where others import it from."""
+"""What every part of the results is made of. Re-exported by `analysis.results`, where others import it from."""
 
 from __future__ import annotations
 

@@ -15,7 +15,14 @@ from breakroom.analysis.drills import AnalysedTrial, drill_results, group
 from breakroom.analysis.facts import TrialFacts, trial_facts
 from breakroom.analysis.reading import read_stream
 from breakroom.analysis.reasons import reason
-from breakroom.analysis.results import SCHEMA_VERSION, Reason, RunResults, ToolCostResult, Verdict
+from breakroom.analysis.results import (
+    SCHEMA_VERSION,
+    DrillResults,
+    Reason,
+    RunResults,
+    ToolCostResult,
+    Verdict,
+)
 from breakroom.analysis.series import Reader, unix_seconds
 from breakroom.analysis.trial import analyse_trial
 from breakroom.journal.records import Problem, Record, RunEnded, RunStarted, ToolCost, TrialStarted
@@ -56,7 +63,10 @@ def analyse(journal: Journal, *, read: Reader = read_stream) -> RunResults:
         seed=seed,
         repeat=started.repeat if started is not None else 0,
         host=dict(started.host) if started is not None else {},
-        verdict=_verdict([drill.verdict for drill in drills], _drills_missing(planned, grouped)),
+        verdict=_verdict(
+            [drill.verdict for drill in drills if _counts(drill, trials, started)],
+            _drills_missing(planned, grouped),
+        ),
         drills=drills,
         claims=claims([one for contenders in grouped.values() for one in contenders.values()], pace),
         trials=tuple(trial.results for trial in trials),
@@ -80,6 +90,17 @@ def _analysed(journal: Journal, facts: TrialFacts, read: Reader) -> AnalysedTria
         name: read(journal.directory, opened, facts.closed.get(name)) for name, opened in facts.opened.items()
     }
     return AnalysedTrial(facts, analyse_trial(facts, streams, unix_seconds(journal, facts.zero)))
+
+
+def _counts(drill: DrillResults, trials: Sequence[AnalysedTrial], started: RunStarted | None) -> bool:
+    """Whether the run's verdict depends on the drill.
+
+    One that nobody asked for by name, and that the platform cannot play against any contender, is reported and no more.
+    """
+    if started is None or started.chosen:
+        return True
+    mine = [trial.results.outcome for trial in trials if trial.results.drill == drill.name]
+    return any(outcome != "skipped" for outcome in mine)
 
 
 def _drills_missing(planned: Iterable[str], found: Iterable[str]) -> bool:

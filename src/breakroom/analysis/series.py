@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from breakroom.analysis.facts import TrialFacts, trial_facts
 from breakroom.analysis.latency import percentiles
 from breakroom.analysis.reading import OUTCOME_NAMES, StreamData, read_stream
+from breakroom.analysis.wanted import Steps
 from breakroom.journal.records import RunStarted, StreamClosed, StreamOpened
 from breakroom.journal.samples import NOT_REACHED, Outcome
 from breakroom.journal.store import Journal
@@ -111,7 +112,7 @@ class TrialSeries:
     memory: tuple[MemoryLine, ...] = ()
     rotation: StepLine = field(default_factory=StepLine)
     """Tasks in rotation."""
-    wanted: int = 0
+    wanted: StepLine = field(default_factory=StepLine)
     """Tasks that the contender is to have in rotation."""
     versions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Version that answered → successful requests a bin, probe and load together."""
@@ -160,11 +161,8 @@ def series_of(facts: TrialFacts, streams: dict[str, StreamData], zero_unix_s: fl
         failures=failures,
         failures_total=total,
         memory=_memory(facts),
-        rotation=StepLine(
-            tuple(facts.seconds(t) for t, _ in facts.rotation_steps),
-            tuple(value for _, value in facts.rotation_steps),
-        ),
-        wanted=facts.wanted,
+        rotation=_steps(facts, facts.rotation_steps),
+        wanted=_steps(facts, facts.wanted_steps),
         versions=_versions(streams.values(), grid),
     )
 
@@ -175,6 +173,10 @@ def bin_width_ns(span_ns: int) -> int:
         if span_ns <= (MAX_BINS - 1) * width * _S:
             return round(width * _S)
     return -(-span_ns // (MAX_BINS - 1))
+
+
+def _steps(facts: TrialFacts, steps: Steps) -> StepLine:
+    return StepLine(tuple(facts.seconds(t) for t, _ in steps), tuple(value for _, value in steps))
 
 
 @dataclass(frozen=True, slots=True)

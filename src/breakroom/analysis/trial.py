@@ -107,7 +107,7 @@ def analyse_trial(facts: TrialFacts, streams: dict[str, StreamData], zero_unix_s
             streams.get("load"),
             work.labels.get("load", np.zeros(0, np.uint8)),
             work.periods,
-            facts.wanted,
+            facts.wanted_at(work.periods.hit) if work.periods and work.periods.hit else facts.wanted,
             probe=streams.get("probe"),
         ),
         blast_radius=_blast_radius(work),
@@ -155,16 +155,24 @@ def _periods(
     if window is None:
         return None
     start, end = window
-    opened = max((stream.opened.t0 for stream in streams.values()), default=start)
+    hit = facts.fault.hits_from if recovery is not None and facts.fault is not None else None
     return Periods(
         window_start=start,
         window_end=end,
-        before_start=min(max(start - facts.steady_duration, opened), start),
-        hit=facts.fault.hits_from if recovery is not None and facts.fault is not None else None,
+        before_start=_before_start(facts, streams, start, hit),
+        hit=hit,
         during_end=max(recovery.during_end(end), recovery.zero, facts.in_force_until(end) or 0)
         if recovery is not None
         else end,
     )
+
+
+def _before_start(facts: TrialFacts, streams: dict[str, StreamData], start: int, hit: int | None) -> int:
+    """Not before any stream that was there before the fault: one that began with or after it has no *before*."""
+    opened = [stream.opened.t0 for stream in streams.values()]
+    early = [t0 for t0 in opened if t0 < (start if hit is None else max(hit, start))]
+    begin = max([start - facts.steady_duration, *early])
+    return min(begin, start if hit is None else max(hit, start))
 
 
 def _outages(work: _Work) -> tuple[Outage, ...]:
@@ -241,7 +249,8 @@ def _balance(work: _Work) -> Balance:
     periods = work.periods
     tasks: tuple[str, ...] = ()
     if periods is not None and periods.hit is not None:
-        tasks = work.facts.in_rotation_throughout(periods.before_start, periods.window_start)
+        until = max(periods.window_start, periods.before_start)
+        tasks = work.facts.in_rotation_throughout(periods.before_start, until)
     return balance([(stream, work.labels[name]) for name, stream in work.streams.items()], tasks)
 
 
@@ -277,8 +286,8 @@ def _resolution(probe: StreamData | None, generators: tuple[GeneratorReport, ...
 
 
 def _fault_proved(facts: TrialFacts) -> bool | None:
-    """None where no fault was tried, or its proof was still awaited when the journal ended."""
-    if not facts.faults:
+    """None where no fault was tried that the contender has, or its proof was still awaited when the journal ended."""
+    if not any(fault.applies for fault in facts.faults):
         return None
     unproved = [fault for fault in facts.faults if fault.effect is None]
     if not unproved:

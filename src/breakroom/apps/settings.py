@@ -12,7 +12,10 @@ TYPE_CHECKING = False  # importing it from `typing` would cost 4 ms a start
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SettingError", "Settings"]
+__all__ = ["BUGS", "SettingError", "Settings"]
+
+BUGS = ("crash", "sick", "slow", "errors")
+"""What a bad release can have; docs/sample-apps.md says what each does."""
 
 
 class SettingError(Exception):
@@ -41,6 +44,10 @@ class Settings:
         self.cpu_time = _number(environ, "CPU_TIME_MS", 0, most=60_000) / 1000
         self.concurrency = int(_number(environ, "CONCURRENCY", 16, least=1, most=1_000_000, whole=True))
         self.leak_bytes = int(_number(environ, "LEAK_BYTES", leak_bytes, most=2**31, whole=True))
+        self.bug = _choice(environ, "BUG", BUGS)
+        self.bug_after = _number(environ, "BUG_AFTER_MS", 300, most=3_600_000) / 1000
+        self.bug_slower = _number(environ, "BUG_SLOWER_MS", 1500, most=3_600_000) / 1000
+        self.slower_per_mib = _number(environ, "SLOWER_MS_PER_MIB", 0, most=10_000) / 1000
         self.start_delay = _number(environ, "START_DELAY_MS", 0, most=3_600_000) / 1000
         self.shutdown_timeout = _number(environ, "SHUTDOWN_TIMEOUT", 9, most=3600)
         self.request_timeout = _number(environ, "REQUEST_TIMEOUT", 10, most=3600)
@@ -68,6 +75,13 @@ def _number(
         kind = "a whole number" if whole else "a number"
         raise SettingError(f"{name} is {text!r}: it must be {kind} from {least:g} to {most:.0f}")
     return value
+
+
+def _choice(environ: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
+    text = environ.get(name, "").strip()
+    if text and text not in words:
+        raise SettingError(f"{name} is {text!r}: it must be {', '.join(words[:-1])} or {words[-1]}, or empty")
+    return text
 
 
 def _word(environ: Mapping[str, str], name: str) -> str:

@@ -61,6 +61,9 @@ def run(
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Trials of each contender.")] = 1,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of every random choice.")] = 1,
+    one_by_one: Annotated[
+        bool, typer.Option("--one-by-one", help="Run no contenders side by side, whatever the drills say.")
+    ] = False,
     out: Out = DEFAULT_OUT,
     lang: Lang = "",
     json: Json = False,
@@ -80,6 +83,7 @@ def run(
                 out=out,
                 lang=lang,
                 json=json,
+                one_by_one=one_by_one,
                 init_swarm=init_swarm,
                 use_swarm=use_swarm,
             )

@@ -47,6 +47,7 @@ class RunArguments:
     out: Path
     lang: str
     json: bool
+    one_by_one: bool = False
     init_swarm: bool = False
     use_swarm: bool = False
 
@@ -106,6 +107,8 @@ def _plan(arguments: RunArguments) -> RunPlan:
             seed=arguments.seed,
             repeat=arguments.repeat,
             contenders=arguments.contenders,
+            one_by_one=arguments.one_by_one,
+            chosen=bool(arguments.drills),
         )
     except PlanError as error:
         fail(str(error))

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from breakroom.spec.drill import Contender, Drill
-from breakroom.spec.drill_steps import ends_at
+from breakroom.spec.drill_steps import OomStep, ends_at
 
 __all__ = [
     "LeftOut",
     "PlanError",
     "RunPlan",
     "TrialPlan",
+    "batches",
     "expected_ns",
     "longest_ns",
     "only_runnable",
@@ -53,6 +54,21 @@ class RunPlan:
     seed: int
     repeat: int
     left_out: tuple[LeftOut, ...] = ()
+    chosen: bool = True
+    """Whether the drills were named; otherwise they are all there are, whatever the platform can do."""
+
+
+def batches(plan: RunPlan) -> tuple[tuple[TrialPlan, ...], ...]:
+    """The trials in order, those that run side by side together: one repeat of a drill that allows it."""
+    found: list[list[TrialPlan]] = []
+    for trial in plan.trials:
+        last = found[-1][-1] if found else None
+        together = last is not None and last.drill.side_by_side and last.drill.name == trial.drill.name
+        if together and last is not None and last.repeat == trial.repeat:
+            found[-1].append(trial)
+        else:
+            found.append([trial])
+    return tuple(tuple(batch) for batch in found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +89,14 @@ def plan_run(
     seed: int,
     repeat: int,
     contenders: tuple[str, ...],
+    one_by_one: bool = False,
+    chosen: bool = True,
 ) -> RunPlan:
     """Order the trials: drill by drill; within a drill repeat by repeat, and within a repeat contender by contender.
 
     Contenders alternate, so that a machine that grows slower or faster over the run does so for all of them.
-    `contenders` keeps only those named, and the conditions about them; empty keeps all.
+    `contenders` keeps only those named, and the conditions about them; empty keeps all. `one_by_one` lets no contenders
+    run side by side, whatever the drills say. `chosen`: whether somebody named the drills.
 
     Raises:
         PlanError: a contender that no drill has, or one drill twice.
@@ -91,7 +110,10 @@ def plan_run(
         if names.count(name) > 1:
             raise PlanError(f"the drill {name!r} is given more than once; --repeat N runs it N times")
     if contenders:
-        drills = tuple(_only(drill, contenders) for drill in drills)
+        kept = (_only(drill, contenders) for drill in drills)
+        drills = tuple(drill for drill in kept if drill.contenders)
+    if one_by_one:
+        drills = tuple(replace(drill, side_by_side=False) for drill in drills)
     return RunPlan(
         drills=drills,
         trials=_trials(drills, seed, repeat),
@@ -99,6 +121,7 @@ def plan_run(
         pace=pace,
         seed=seed,
         repeat=repeat,
+        chosen=chosen,
     )
 
 
@@ -149,17 +172,33 @@ def _only(drill: Drill, contenders: tuple[str, ...]) -> Drill:
 def longest_ns(trial: TrialPlan) -> int:
     """How long after the begin of its timeline the trial is over at the latest, a minute of clean-up included."""
     last_step = max((ends_at(step) for step in trial.drill.timeline), default=0)
-    return last_step + trial.drill.recovered.within + 60_000_000_000
+    return max(last_step, _load_ends(trial)) + trial.drill.recovered.within + 60_000_000_000
 
 
 def expected_ns(trial: TrialPlan) -> int:
     """About how long the trial takes, for the progress display; a guess from the drill's own waits."""
     drill, contender = trial.drill, trial.contender
-    last_step = max((ends_at(step) for step in drill.timeline), default=0)
+    # What an `oom` waits for comes about half-way, if the drill is what it should be.
+    last_step = max(
+        (
+            step.at + step.within // 2 if isinstance(step, OomStep) else ends_at(step)
+            for step in drill.timeline
+        ),
+        default=0,
+    )
     recovery = 0
     if contender.runs_as == "service":
         recovery = contender.service.deploy.restart_policy.delay
     elif contender.operator is not None:
         recovery = contender.operator.reacts_after + contender.operator.acts_for
     fixed = 2_500_000_000
-    return fixed + drill.steady_state.duration + last_step + recovery + drill.recovered.stable
+    played = max(last_step + recovery, _load_ends(trial))
+    return fixed + drill.steady_state.duration + played + drill.recovered.stable
+
+
+def _load_ends(trial: TrialPlan) -> int:
+    """When a load that the timeline begins has come to the end of its stages; 0 where there is none."""
+    load = trial.drill.load
+    if load is None or load.at is None:
+        return 0
+    return load.at + sum(stage.duration for stage in load.stages)

@@ -1,4 +1,7 @@
-"""A run: its directory, its journal, its trials one after another, and the findings at the end.
+"""A run: its directory, its journal, its trials, and the findings at the end.
+
+Trials run one after another; where a drill says that its contenders do not disturb each other, those of one repeat run
+side by side.
 
 Called by `cli.run`. The journal is the truth: the results are computed from what was written, by the same code that
 `breakroom report` uses later, also when the run was interrupted.
@@ -21,9 +24,9 @@ from typing import Any, Literal
 import psutil
 
 from breakroom import __version__
-from breakroom.director.plan import RunPlan, TrialPlan
+from breakroom.director.plan import RunPlan, TrialPlan, batches
 from breakroom.director.state import TrialState
-from breakroom.director.tasks import shielded
+from breakroom.director.tasks import shielded, together
 from breakroom.director.trial import TrialContext, run_trial
 from breakroom.journal.records import (
     CleanlinessChecked,
@@ -205,7 +208,9 @@ async def _run_trials(
 ) -> tuple[Literal["completed", "aborted", "failed"], str, bool]:
     failed: list[str] = []
     usage = False
-    for trial in plan.trials:
+
+    async def run_one(trial: TrialPlan) -> None:
+        nonlocal usage
         state = TrialState(directory, trial.id, wanted_tasks(trial))
         unlisten = journal.listen(state.observe)
         ctx = TrialContext(
@@ -226,12 +231,14 @@ async def _run_trials(
         observer.trial_ended(trial, ended)
         if ended == "failed":
             problems = [record for record in state.records if isinstance(record, Problem)]
-            failed += [str(record.params.get("message", record.code)) for record in problems[:1]]
+            failed.extend(str(record.params.get("message", record.code)) for record in problems[:1])
             if problems and problems[0].code.removeprefix("platform.") in USAGE_CODES:
                 usage = True
-                break
-    if failed and usage:
-        return "failed", failed[0], True
+
+    for batch in batches(plan):
+        await together((run_one(trial), trial.id) for trial in batch)
+        if usage:
+            return "failed", failed[0], True
     return "completed", "", False
 
 
@@ -255,6 +262,7 @@ def _write_start(journal: JournalWriter, plan: RunPlan, run_id: str) -> None:
             seed=plan.seed,
             repeat=plan.repeat,
             trials=tuple(trial.id for trial in plan.trials),
+            chosen=plan.chosen,
             host=_describe_host(),
         )
     )

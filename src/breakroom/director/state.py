@@ -22,6 +22,7 @@ from breakroom.journal.records import (
     StreamOpened,
     TaskChanged,
     TaskStats,
+    UpdateChanged,
 )
 from breakroom.journal.samples import Outcome, SampleTail
 
@@ -30,8 +31,10 @@ __all__ = ["StreamState", "TaskState", "TrialState"]
 BIN_NS = 250_000_000
 """Width of a bin of the live view's history."""
 KEEP_BINS = 480
+UNANSWERED_NS = 1_000_000_000
 DEATHS = frozenset({"engine-died", "ingress-died", "worker-died"})
 """Problem codes of a death among breakroom's own processes."""
+UNDER_WAY = frozenset({"updating", "rollback_started"})
 TERMINAL = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 
 
@@ -101,6 +104,8 @@ class TrialState:
         self.streams: dict[str, StreamState] = {}
         self.records: list[Record] = []
         self.actions: list[ActionChanged] = []
+        self.update_state = ""
+        """What the orchestrator last said of an update; empty: there was none."""
         self.broken: Problem | None = None
         """The first death among breakroom's own processes: from then on the service is not what is measured."""
         self._changed = asyncio.Event()
@@ -122,6 +127,8 @@ class TrialState:
                 self.phase, self.phase_since = record.phase, record.t
             case ActionChanged():
                 self.actions.append(record)
+            case UpdateChanged():
+                self.update_state = record.state
             case StreamOpened():
                 self.streams[record.stream] = StreamState(
                     [SampleTail(self.directory / name) for name in record.files]
@@ -146,6 +153,11 @@ class TrialState:
         task.error = record.error or task.error
         if not task.alive:
             task.in_rotation = False
+
+    def set_wanted(self, replicas: int) -> None:
+        """From now on so many tasks are wanted: a scale was accepted by the platform. Capacity is judged by it."""
+        self.wanted = replicas
+        self._changed.set()
 
     def memory_of(self, task: str) -> int | None:
         """The memory that a task used when it was last sampled, in bytes; None: not known."""
@@ -187,6 +199,24 @@ class TrialState:
         """Whether every wanted task is in rotation."""
         return self.serving >= self.wanted
 
+    @property
+    def update_under_way(self) -> bool:
+        """Whether a rolling update or rollback has begun and not ended."""
+        return self.update_state in UNDER_WAY
+
+    @property
+    def trouble_since(self) -> int | None:
+        """Since when a person would see that something is wrong (ns): nothing of it alive, or nobody gets an answer.
+
+        Nobody gets one if every probe failed for a second, from the last success on. None: nothing is wrong.
+        """
+        if self.tasks and not any(task.alive for task in self.tasks.values()):
+            return max(task.since for task in self.tasks.values())
+        probe = self.streams.get("probe")
+        if probe is None or probe.last_failed - probe.last_ok < UNANSWERED_NS:
+            return None
+        return probe.last_ok or self.phase_since
+
     def steady(self, *, duration: int, availability: float, rate: float) -> bool:
         """Whether the newest probe samples cover `duration` ns, all but 5 % of them are there, and enough are ok."""
         probe = self.streams.get("probe")
@@ -203,7 +233,7 @@ class TrialState:
     def recovered(self, *, since: int, stable: int) -> bool:
         """Whether capacity is whole, and probes have succeeded for `stable` ns after the last failure since `since`."""
         probe = self.streams.get("probe")
-        if probe is None or not self.at_capacity:
+        if probe is None or self.serving != self.wanted:
             return False
         whole_since = max(
             (task.since for task in self.tasks.values() if task.in_rotation and task.alive), default=since

@@ -7,11 +7,29 @@ clean-up to its end although the run was interrupted meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-__all__ = ["background", "shielded"]
+__all__ = ["background", "shielded", "together"]
+
+
+async def together(work: Iterable[tuple[Coroutine[Any, Any, None], str]]) -> None:
+    """Run all of it at the same time, each under its name, until all have ended.
+
+    A single one runs in the caller's own task. An interruption reaches all of them, and is raised when each has cleaned
+    up; should one fail, the others are interrupted and its failure is raised.
+    """
+    parts = list(work)
+    if len(parts) == 1:
+        await parts[0][0]
+        return
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine, name in parts:
+                group.create_task(coroutine, name=name)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
 
 
 @asynccontextmanager

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Literal
 
 from breakroom.director.able import why_impossible
+from breakroom.director.autoscaler import autoscale
 from breakroom.director.operator import operate
 from breakroom.director.plan import TrialPlan, longest_ns
 from breakroom.director.state import StreamState, TrialState
+from breakroom.director.streams import Streams, streams
 from breakroom.director.tasks import background, shielded
 from breakroom.director.undoing import Undos
 from breakroom.faults.base import FaultContext, FaultError
@@ -35,10 +37,9 @@ from breakroom.journal.records import (
     UndoDone,
 )
 from breakroom.journal.samples import Outcome as RequestOutcome
-from breakroom.load.stream import Stream, open_stream
 from breakroom.platforms.base import Deployment, Platform, PlatformError
-from breakroom.spec.drill import LoadSpec, ProbeSpec
 from breakroom.spec.plan import plan_digest, shared_plan, to_builtins
+from breakroom.spec.service import ServiceSpec
 
 __all__ = ["TrialContext", "run_trial"]
 
@@ -62,10 +63,13 @@ class TrialContext:
     cannot: dict[str, str] = field(default_factory=dict)
     """What the platform cannot do, with the reasons (`Capabilities.cannot`)."""
     undos: Undos = field(init=False)
+    releases: list[ServiceSpec] = field(init=False)
+    """What was deployed so far, the present spec last."""
 
     def __post_init__(self) -> None:
         """Nothing is in force yet."""
         self.undos = Undos(self.now)
+        self.releases = [self.plan.contender.service]
 
     @property
     def trial(self) -> str:
@@ -172,17 +176,18 @@ async def _observe(ctx: TrialContext, deployment: Deployment) -> tuple[Outcome, 
         raise _NotSteadyError(_missing_capacity(ctx.state, within))
     if not ctx.state.at_capacity:
         raise _NotSteadyError(_missing_capacity(ctx.state, within))
-    async with _streams(ctx, deployment), _polling(ctx.state):
+    async with streams(_streams_of(ctx, deployment)) as opened, _polling(ctx.state):
         ctx.phase("steadying")
         await _steady(ctx)
         zero = ctx.phase("faulting")
         async with (
             _operator(ctx, deployment),
+            _autoscaler(ctx, deployment),
             background(ctx.undos.keep_time(), f"timed undos of {ctx.trial}"),
         ):
-            proved = await _play(ctx, deployment, zero)
+            proved = await _play(ctx, deployment, opened, zero)
             ctx.phase("recovering")
-            recovered = await _recovered(ctx, proved)
+            recovered = await _recovered(ctx, opened, proved)
         await _keep_overview(ctx, deployment)
         ctx.phase("undoing")
     if recovered:
@@ -190,15 +195,35 @@ async def _observe(ctx: TrialContext, deployment: Deployment) -> tuple[Outcome, 
     return "not-recovered", f"not stable again {drill.recovered.within / 1e9:g} s after the last step"
 
 
-async def _recovered(ctx: TrialContext, proved: int) -> bool:
-    """Wait until the timed faults are over, and from then on for recovery; whether it came in its time."""
+def _streams_of(ctx: TrialContext, deployment: Deployment) -> Streams:
+    return Streams(
+        ctx.plan.drill,
+        deployment.endpoint,
+        trial=ctx.trial,
+        seed=ctx.plan.seed,
+        directory=ctx.directory,
+        emit=ctx.emit,
+        now=ctx.now,
+    )
+
+
+async def _recovered(ctx: TrialContext, opened: Streams, proved: int) -> bool:
+    """Wait until the timed faults are over, and from then on for recovery; whether it came in its time.
+
+    A load that the timeline began is part of what is played: it is over before the service counts as recovered. So is a
+    rolling update: until it has ended, one way or another, capacity is not what it will be.
+    """
     wanted = ctx.plan.drill.recovered
     # An undo is a change that the state hears of: it writes records.
     await ctx.state.until(lambda: ctx.undos.timed_over, within=None)
     since = max(proved, ctx.undos.last_back or proved)
-    return await ctx.state.until(
-        lambda: ctx.state.recovered(since=since, stable=wanted.stable), within=wanted.within / 1e9
-    )
+
+    def over() -> bool:
+        if not opened.load_over or ctx.state.update_under_way:
+            return False
+        return ctx.state.recovered(since=since, stable=wanted.stable)
+
+    return await ctx.state.until(over, within=wanted.within / 1e9)
 
 
 async def _keep_overview(ctx: TrialContext, deployment: Deployment) -> None:
@@ -268,9 +293,31 @@ def _last_words(tail: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-async def _play(ctx: TrialContext, deployment: Deployment, zero: int) -> int:
+async def _play(ctx: TrialContext, deployment: Deployment, opened: Streams, zero: int) -> int:
     """Play the timeline; returns the moment the last fault took effect (or was injected, if unproved)."""
-    fault_ctx = FaultContext(
+    fault_ctx = _fault_context(ctx, deployment)
+    proved = zero
+    for number, step in enumerate(sorted(ctx.plan.drill.timeline, key=lambda step: step.at), start=1):
+        await _load_until(ctx, opened, zero, step.at)
+        await asyncio.sleep(max(0.0, (zero + step.at - ctx.now()) / 1e9))
+        injected = await inject(fault_ctx, f"step-{number}", step)
+        ctx.undos.look_again()
+        proved = injected.proved_t if injected.proved_t is not None else ctx.now()
+    await _load_until(ctx, opened, zero, None)
+    return proved
+
+
+async def _load_until(ctx: TrialContext, opened: Streams, zero: int, at: int | None) -> None:
+    """Let the load begin at its time, if that comes not later than `at` (None: whenever)."""
+    begins = opened.load_at
+    if begins is None or (at is not None and begins > at):
+        return
+    await asyncio.sleep(max(0.0, (zero + begins - ctx.now()) / 1e9))
+    await opened.begin_load()
+
+
+def _fault_context(ctx: TrialContext, deployment: Deployment) -> FaultContext:
+    return FaultContext(
         trial=ctx.trial,
         deployment=deployment,
         emit=ctx.emit,
@@ -281,41 +328,11 @@ async def _play(ctx: TrialContext, deployment: Deployment, zero: int) -> int:
         memory_of=ctx.state.memory_of,
         memory_limit=ctx.plan.contender.service.deploy.resources.limits.memory,
         longest=longest_ns(ctx.plan),
+        runs_as=ctx.plan.contender.runs_as,
+        releases=ctx.releases,
+        wanted=lambda: ctx.state.wanted,
+        want=ctx.state.set_wanted,
     )
-    proved = zero
-    for number, step in enumerate(sorted(ctx.plan.drill.timeline, key=lambda step: step.at), start=1):
-        await asyncio.sleep(max(0.0, (zero + step.at - ctx.now()) / 1e9))
-        injected = await inject(fault_ctx, f"step-{number}", step)
-        ctx.undos.look_again()
-        proved = injected.proved_t if injected.proved_t is not None else ctx.now()
-    return proved
-
-
-@asynccontextmanager
-async def _streams(ctx: TrialContext, deployment: Deployment) -> AsyncIterator[None]:
-    """Probe and load, on for the block and drained after it; also when the block is cancelled."""
-    drill = ctx.plan.drill
-    opened: list[Stream] = []
-    try:
-        specs: list[tuple[Literal["probe", "load"], ProbeSpec | LoadSpec]] = [("probe", drill.probe)]
-        if drill.load is not None:
-            specs.append(("load", drill.load))
-        for name, spec in specs:
-            opened.append(
-                await open_stream(
-                    name=name,
-                    spec=spec,
-                    url=deployment.endpoint.url(spec.path),
-                    directory=ctx.directory,
-                    trial=ctx.trial,
-                    emit=ctx.emit,
-                    seed=ctx.plan.seed,
-                )
-            )
-        yield
-    finally:
-        # One wait for all of them: an interruption during it would otherwise leave the later ones running.
-        await shielded(asyncio.gather(*(stream.stop() for stream in reversed(opened))))
 
 
 @asynccontextmanager
@@ -357,8 +374,19 @@ async def _operator(ctx: TrialContext, deployment: Deployment) -> AsyncIterator[
     if model is None or ctx.plan.contender.runs_as != "container":
         yield
         return
-    work = operate(model, deployment, ctx.state, ctx.emit, ctx.now)
+    work = operate(model, deployment, ctx.state, ctx.emit, ctx.now, ctx.releases)
     async with background(work, f"operator of {ctx.trial}"):
+        yield
+
+
+@asynccontextmanager
+async def _autoscaler(ctx: TrialContext, deployment: Deployment) -> AsyncIterator[None]:
+    spec = ctx.plan.contender.autoscale
+    if spec is None or ctx.plan.contender.runs_as != "service":
+        yield
+        return
+    work = autoscale(spec, deployment, ctx.state, ctx.emit, ctx.now)
+    async with background(work, f"autoscaler of {ctx.trial}"):
         yield
 
 

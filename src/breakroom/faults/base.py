@@ -15,12 +15,13 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from breakroom.journal.records import ActionChanged, Record, UndoDone, UndoPlanned
 from breakroom.platforms.base import Deployment, Emit, TaskView
 from breakroom.spec.drill import Step
 from breakroom.spec.drill_steps import TaskCount
+from breakroom.spec.service import ServiceSpec
 
 __all__ = [
     "PROOF_WITHIN",
@@ -73,6 +74,13 @@ class FaultContext:
     """What its limit is, in bytes."""
     longest: int
     """Nothing can be in force longer, in ns: for what heals itself should everything else fail."""
+    runs_as: Literal["container", "service"]
+    releases: list[ServiceSpec]
+    """What was deployed so far, the present spec last. An update adds to it."""
+    wanted: Callable[[], int]
+    """How many replicas are wanted now."""
+    want: Callable[[int], None]
+    """Another number is wanted from now on."""
 
 
 @dataclass(slots=True, kw_only=True)

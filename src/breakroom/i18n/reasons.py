@@ -6,6 +6,7 @@ placeholder is printed is said after its colon: `{s:duration}`, see `i18n.transl
 
 from __future__ import annotations
 
+from breakroom.i18n.scaling import SCALING
 from breakroom.i18n.terms import N_
 
 __all__ = ["REASONS"]
@@ -234,6 +235,8 @@ REASONS: dict[str, str] = {
         "Acts of a person: {single:count} with the single container, {orchestrated:count} "
         "orchestrated; saved {saved:ratio}."
     ),
+    # Why the autoscaler decided as it did.
+    **SCALING,
     # What a reader of the whole run must know.
     "problem.torn-lines": N_(
         "{count:count} {count:plural:line|lines} of the journal could not be read and {count:plural:was|were} skipped."

@@ -61,6 +61,8 @@ class RunStarted(_Base, frozen=True, kw_only=True, tag=True):
     repeat: int
     trials: tuple[str, ...]
     """Every trial id of the plan, in the order they are to run."""
+    chosen: bool = True
+    """Whether a person named the drills. If not, one that the platform cannot play at all does not count."""
     host: dict[str, Any] = {}
     """cores, memory_bytes, system, release, python; never a user or host name."""
     schema: int = 1

@@ -16,6 +16,7 @@ from breakroom.journal.records import (
     Problem,
     Record,
     RotationChanged,
+    ScalingDecided,
     TaskChanged,
     TrialEnded,
     UpdateChanged,
@@ -63,6 +64,8 @@ def describe(record: Record, tr: Translator) -> Line | None:
             return _task(record, tr)
         case RotationChanged():
             return _rotation(record, tr)
+        case ScalingDecided(decision="up" | "down"):
+            return _scaling(record, tr)
         case UpdateChanged(message=message):
             return Line(record.t, message)
         case Problem(code="contender-left-out"):
@@ -120,13 +123,63 @@ NODE_LOSS = IN_FORCE | {
     "intended": N_("the node {node} is lost, with {tasks}"),
     "undone": N_("the node {node} is back"),
 }
+CPU = IN_FORCE | {
+    "intended": N_("starving {tasks} of processor time"),
+    "undone": N_("{tasks} may use the processor again"),
+}
+REQUEST = {
+    "intended": N_("telling {tasks} to fall ill: {method} {path}"),
+    "proved": N_("proved: {tasks} answers as an ill one does"),
+    "unproved": N_("not proved: {tasks} does not look ill"),
+    "failed": N_("could not be done: {reason}"),
+}
+OOM = {
+    "intended": N_("waiting until the load fills the memory up to its limit"),
+    "proved": N_("proved: {tasks} was killed at its memory limit ({means})"),
+    "unproved": N_("not proved: no replica was killed at its memory limit"),
+}
+SCALE = {
+    "intended": N_("scaling from {from_replicas:count} to {replicas:count} replicas"),
+    "unproved": N_("not proved: nothing came of the scaling"),
+    "failed": N_("could not be scaled: {reason}"),
+    "inapplicable": N_("a single container cannot be scaled; it stays one"),
+}
+UPDATE = {
+    "intended": N_("bringing out the new release {image}"),
+    "unproved": N_("not proved: nothing came of the new release"),
+    "failed": N_("the new release was refused: {reason}"),
+}
+ROLLBACK = {
+    "intended": N_("going back to the release before"),
+    "unproved": N_("not proved: nothing came of the rollback"),
+    "failed": N_("the rollback was refused: {reason}"),
+}
+BY_OPERATOR = {
+    "intended": N_("the operator model puts the release before back"),
+    "proved": N_("the release before was put back by the operator model: {tasks}"),
+    "unproved": N_("the operator model's rollback had no effect"),
+    "failed": N_("the operator model could not put the release before back: {reason}"),
+}
+LOAD = {
+    "intended": N_("the load begins"),
+    "unproved": N_("not proved: the load sent nothing"),
+}
 RESTART = {
     "intended": N_("the operator model restarts the container"),
     "proved": N_("restarted by the operator model: {tasks}"),
     "unproved": N_("the operator model's restart had no effect"),
     "failed": N_("the operator model could not restart it: {reason}"),
 }
+AUTOSCALE = {
+    "proved": N_("proved: {replicas:count} {replicas:plural:replica is|replicas are} in rotation"),
+    "unproved": N_(
+        "not proved: it was not seen that {replicas:count} {replicas:plural:replica was|replicas were} in rotation"
+    ),
+    "failed": N_("the autoscaler could not scale: {reason}"),
+}
+"""Its decision has said before what is meant to be done."""
 SENTENCES = {
+    "autoscale": AUTOSCALE,
     "kill": KILL,
     "api_kill": API_KILL,
     "pause": PAUSE,
@@ -137,23 +190,45 @@ SENTENCES = {
     "drain": DRAIN,
     "node_loss": NODE_LOSS,
     "restart": RESTART,
+    "cpu": CPU,
+    "request": REQUEST,
+    "oom": OOM,
+    "scale": SCALE,
+    "update": UPDATE,
+    "rollback": ROLLBACK,
+    "load": LOAD,
 }
 
 
 def _action(record: ActionChanged, tr: Translator) -> Line | None:
     kind = "node_loss" if record.kind == "partition" and "node" in record.detail else record.kind
-    sentence = SENTENCES.get(kind, {}).get(record.stage)
+    by_operator = record.by == "operator-model"
+    if record.by == "autoscaler":
+        kind = "autoscale"
+    sentences = BY_OPERATOR if by_operator and kind == "rollback" else SENTENCES.get(kind, {})
+    sentence = sentences.get(record.stage)
     if sentence is None:
         return None
+    detail = record.detail
     text = tr.say(
         sentence,
         tasks=list(record.tasks),
-        node=record.detail.get("node"),
-        means=record.detail.get("means", []),
-        signal=record.detail.get("signal"),
-        reason=record.detail.get("reason"),
+        from_replicas=detail.get("from"),
+        **{
+            word: detail.get(word)
+            for word in ("node", "signal", "reason", "method", "path", "replicas", "image")
+        },
+        means=detail.get("means", []),
     )
-    return Line(record.proved_t or record.t, text, "act" if record.kind == "restart" else "fault")
+    planned = kind in {"scale", "update", "rollback", "load", "autoscale"}
+    return Line(record.proved_t or record.t, text, "act" if by_operator or planned else "fault")
+
+
+def _scaling(record: ScalingDecided, tr: Translator) -> Line:
+    why = tr.message(record.reason, record.params)
+    if record.dry_run:
+        return Line(record.t, tr.say("autoscaler, dry run: {why}", why=why), "quiet")
+    return Line(record.t, tr.say("autoscaler: {why}", why=why), "act")
 
 
 def _task(record: TaskChanged, tr: Translator) -> Line | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,7 +22,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from breakroom.director.plan import RunPlan, TrialPlan, expected_ns
+from breakroom.director.plan import RunPlan, TrialPlan, batches, expected_ns
 from breakroom.director.run import Observer
 from breakroom.director.state import BIN_NS, StreamState, TrialState
 from breakroom.i18n import Translator
@@ -41,20 +42,29 @@ BARS = " ▁▂▃▄▅▆▇█"
 STYLES = {"plain": "", "good": "green", "bad": "red", "fault": "bold magenta", "act": "cyan", "quiet": "dim"}
 
 
+@dataclass(slots=True)
+class Running:
+    """A trial that is on."""
+
+    plan: TrialPlan
+    state: TrialState
+    began: int
+
+
 class RunView(Observer):
-    """What both views share: where the run stands."""
+    """What both views share: where the run stands. Trials of a drill may run side by side."""
 
     def __init__(self, console: Console, tr: Translator) -> None:
         self.console = console
         self.tr = tr
         self.plan: RunPlan | None = None
-        self.trial: TrialPlan | None = None
-        self.state: TrialState | None = None
+        self.running: dict[str, Running] = {}
+        self.last: Running | None = None
+        """The trial that was on last, for as long as no other is."""
         self.done = 0
         self.began = time.monotonic_ns()
-        self.trial_began = self.began
-        self._told: dict[str, str] = {}
-        """Task → what was last said of it."""
+        self._told: dict[tuple[str, str], str] = {}
+        """(trial, task) → what was last said of it."""
 
     def run_started(self, plan: RunPlan, directory: Path) -> None:  # noqa: ARG002 (the plain view prints it)
         """Remember the plan."""
@@ -62,23 +72,33 @@ class RunView(Observer):
         self.began = time.monotonic_ns()
 
     def trial_started(self, plan: TrialPlan, state: TrialState) -> None:
-        """Turn to the next trial."""
-        self.trial, self.state = plan, state
-        self.trial_began = time.monotonic_ns()
-        self._told.clear()
+        """Take the trial in."""
+        self.running[plan.id] = Running(plan, state, time.monotonic_ns())
 
     def trial_ended(self, plan: TrialPlan, outcome: str) -> None:  # noqa: ARG002 (others may want them)
         """Count it."""
+        self.last = self.running.pop(plan.id, self.last)
         self.done += 1
 
     def line(self, record: Record) -> Line | None:
-        """What to say of a record, if it is news: a task is recorded again when only the wish for it changed."""
+        """What to say of a record, if it is news: a task is recorded again when only the wish for it changed.
+
+        Where contenders run side by side, it begins with the contender's name.
+        """
         said = describe(record, self.tr)
+        trial = self.running.get(record.trial)
         if said is not None and isinstance(record, TaskChanged):
-            if self._told.get(record.task) == said.text:
+            if self._told.get((record.trial, record.task)) == said.text:
                 return None
-            self._told[record.task] = said.text
+            self._told[record.trial, record.task] = said.text
+        if said is not None and trial is not None and trial.plan.drill.side_by_side:
+            return replace(said, text=f"{trial.plan.contender.name}: {said.text}")
         return said
+
+    def since_began(self, record: Record, at: int) -> float:
+        """Seconds from the begin of the record's trial to `at`."""
+        trial = self.running.get(record.trial)
+        return (at - (trial.began if trial is not None else self.began)) / 1e9
 
     def elapsed_and_expected(self) -> tuple[float, float]:
         """Seconds since the run began, and about how many it will take in all."""
@@ -86,11 +106,14 @@ class RunView(Observer):
         elapsed = (now - self.began) / 1e9
         if self.plan is None:
             return elapsed, elapsed
-        rest = sum(expected_ns(trial) for trial in self.plan.trials[self.done :]) / 1e9
-        if self.done < len(self.plan.trials):
-            current = expected_ns(self.plan.trials[self.done]) / 1e9
-            rest -= min((now - self.trial_began) / 1e9, current)
-        return elapsed, elapsed + rest
+        rest = 0.0
+        ahead = self.done + len(self.running)
+        for batch in batches(self.plan):
+            ahead -= len(batch)
+            if ahead < 0:
+                rest += max(expected_ns(trial) for trial in batch) / 1e9
+        on = [expected_ns(one.plan) - (now - one.began) for one in self.running.values()]
+        return elapsed, elapsed + rest + max(max(on, default=0), 0) / 1e9
 
     async def __aenter__(self) -> Self:
         return self
@@ -121,23 +144,24 @@ class PlainView(RunView):
         """Say which trial begins."""
         super().trial_started(plan, state)
         assert self.plan is not None
-        self._print(f"[{self.done + 1}/{len(self.plan.trials)}] {plan.id}")
+        self._print(f"[{self.done + len(self.running)}/{len(self.plan.trials)}] {plan.id}")
 
     def record(self, record: Record) -> None:
         """Say what happened, if it is worth a line."""
         line = self.line(record)
         if line is not None:
-            self._print(f"  {(line.t - self.trial_began) / 1e9:7.3f} s  {line.text}")
+            self._print(f"  {self.since_began(record, line.t):7.3f} s  {line.text}")
 
     def trial_ended(self, plan: TrialPlan, outcome: str) -> None:
         """Say what the probe saw in all."""
         super().trial_ended(plan, outcome)
-        probe = self.state.streams.get("probe") if self.state else None
+        probe = self.last.state.streams.get("probe") if self.last else None
         if probe is not None:
             text = self.tr.say(
                 "probe: {ok:count} ok, {failed:count} failed", ok=probe.ok, failed=probe.failed
             )
-            self._print("  " + text)
+            name = f"{plan.contender.name}: " if plan.drill.side_by_side else ""
+            self._print(f"  {name}{text}")
 
     def _print(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -148,7 +172,7 @@ class LiveView(RunView):
 
     def __init__(self, console: Console, tr: Translator) -> None:
         super().__init__(console, tr)
-        self._lines: deque[Line] = deque(maxlen=SHOWN_LINES)
+        self._lines: deque[tuple[float, Line]] = deque(maxlen=SHOWN_LINES)
         self._live = Live(
             console=console,
             auto_refresh=False,
@@ -181,44 +205,59 @@ class LiveView(RunView):
 
     def trial_started(self, plan: TrialPlan, state: TrialState) -> None:
         """Begin with an empty list of events."""
+        if not self.running:
+            self._lines.clear()
         super().trial_started(plan, state)
-        self._lines.clear()
 
     def record(self, record: Record) -> None:
         """Keep the line for the next drawing. Entries into rotation at the start would crowd out the rest."""
-        if isinstance(record, RotationChanged) and self.state is not None and self.state.phase == "deploying":
+        trial = self.running.get(record.trial)
+        if isinstance(record, RotationChanged) and trial is not None and trial.state.phase == "deploying":
             return
         line = self.line(record)
         if line is not None:
-            self._lines.append(line)
+            self._lines.append((self.since_began(record, line.t), line))
 
     # --- drawing ----------------------------------------------------------------------------------------------
 
     def _draw(self) -> RenderableType:
-        if self.plan is None or self.trial is None or self.state is None:
+        shown: list[Running | None] = list(self.running.values()) or [self.last]
+        first = shown[0]
+        if self.plan is None or first is None:
             return Text(self.tr.gettext("starting"))
-        body = Group(
-            self._progress(), Text(), self._tasks(), Text(), *self._requests(), Text(), *self._events()
-        )
-        position = f"{min(self.done + 1, len(self.plan.trials))}/{len(self.plan.trials)}"
-        title = f"[bold]breakroom[/]  {self.plan.platform}  {self.plan.pace}  [bold]{self.trial.id}[/]  ({position})"
+        parts: list[RenderableType] = [self._progress()]
+        for trial in shown:
+            if trial is not None:
+                parts += [Text(), *self._trial(trial, alone=len(shown) == 1)]
+        body = Group(*parts, Text(), *self._events())
+        count = len(self.plan.trials)
+        position = f"{min(self.done + 1, count)}/{count}"
+        name = first.plan.id if len(shown) == 1 else first.plan.drill.name
+        title = f"[bold]breakroom[/]  {self.plan.platform}  {self.plan.pace}  [bold]{name}[/]  ({position})"
         return Panel(body, title=title, title_align="left", border_style="blue", padding=(0, 1))
 
     def _progress(self) -> RenderableType:
-        assert self.state is not None
         elapsed, expected = self.elapsed_and_expected()
-        row = Table.grid(padding=(0, 2), expand=True)
-        row.add_column(ratio=1)
-        row.add_column(justify="right")
-        phase = Text(phase_words(self.state.phase, self.tr), style="bold")
         times = self.tr.say(
             "{elapsed:duration} of about {expected:duration}", elapsed=elapsed, expected=expected
         )
-        row.add_row(phase, times)
-        return Group(row, ProgressBar(total=max(expected, 0.1), completed=elapsed))
+        return Group(Text(times, justify="right"), ProgressBar(total=max(expected, 0.1), completed=elapsed))
 
-    def _tasks(self) -> RenderableType:
-        assert self.state is not None
+    def _trial(self, trial: Running, *, alone: bool) -> list[RenderableType]:
+        state = trial.state
+        head = Text()
+        if not alone:
+            head.append(f"{trial.plan.contender.name}  ", style="bold")
+        head.append(phase_words(state.phase, self.tr), style="bold" if alone else "")
+        if alone:
+            return [head, Text(), self._tasks(state), Text(), *self._requests(state)]
+        serving = self.tr.say(
+            "{serving:count} of {wanted:count} serving", serving=state.serving, wanted=state.wanted
+        )
+        head.append(f"  {serving}", style="green" if state.at_capacity else "red")
+        return [head, *self._requests(state)]
+
+    def _tasks(self, state: TrialState) -> RenderableType:
         table = Table(box=None, padding=(0, 2), header_style="dim", pad_edge=False)
         for name in (
             "SLOT",
@@ -229,7 +268,7 @@ class LiveView(RunView):
         ):
             table.add_column(name)
         now = time.monotonic_ns()
-        tasks = sorted(self.state.tasks.values(), key=lambda task: (task.slot, -task.since))
+        tasks = sorted(state.tasks.values(), key=lambda task: (task.slot, -task.since))
         alive = [task for task in tasks if task.alive or now - task.since < 10_000_000_000]
         shown = min(SHOWN_TASKS, max(LEAST_TASKS, self.console.height - OTHER_ROWS))
         for task in alive[:shown]:
@@ -250,11 +289,10 @@ class LiveView(RunView):
             table.add_row("", self.tr.say("… and {count:count} more", count=len(alive) - shown))
         return table
 
-    def _requests(self) -> list[RenderableType]:
-        assert self.state is not None
+    def _requests(self, state: TrialState) -> list[RenderableType]:
         shown: list[RenderableType] = []
         for name in ("probe", "load"):
-            stream = self.state.streams.get(name)
+            stream = state.streams.get(name)
             if stream is not None:
                 shown.append(self._stream(name, stream))
         return shown or [Text(self.tr.gettext("no requests yet"), style="dim")]
@@ -279,10 +317,7 @@ class LiveView(RunView):
         return line
 
     def _events(self) -> list[RenderableType]:
-        return [
-            Text(f"{(line.t - self.trial_began) / 1e9:7.2f} s  {line.text}", style=STYLES[line.tone])
-            for line in self._lines
-        ]
+        return [Text(f"{at:7.2f} s  {line.text}", style=STYLES[line.tone]) for at, line in self._lines]
 
 
 def make_view(console: Console, tr: Translator) -> RunView:

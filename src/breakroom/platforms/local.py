@@ -18,6 +18,7 @@ import msgspec
 from breakroom.engine.shell import protocol
 from breakroom.engine.shell.cgroups import find_controller, sweep_leftovers
 from breakroom.engine.shell.freezer import freezer_means
+from breakroom.engine.shell.throttle import throttle_means
 from breakroom.journal.records import (
     HealthChanged,
     LogCaptured,
@@ -74,6 +75,7 @@ class LocalPlatform:
                 "engine_death": "pdeathsig" if linux else "environment-sweep",
                 "ingress": "breakroom",
                 "link_impairment": "ingress",
+                "cpu_throttle": "duty-cycle" if self._memory else await asyncio.to_thread(throttle_means),
                 "pause": "sigstop" if self._memory else await asyncio.to_thread(freezer_means),
             },
             cannot=dict(CANNOT),
@@ -133,6 +135,8 @@ class LocalDeployment(LocalActs):
         self._emit = emit
         self._engine: EngineClient | None = None
         self._runs_as: Any = ""
+        self._grace = 0
+        self._kernel_kills = False
 
     async def open(self, runs_as: Any, spec: ServiceSpec, memory: Any) -> None:
         """Start the engine, create the service, learn its port."""
@@ -140,9 +144,11 @@ class LocalDeployment(LocalActs):
         self._engine = client
         self._runs_as = runs_as
         marker, logs = client.marker, str(self._logs)
-        await client.ask(
+        means = await client.ask(
             lambda n: protocol.Hello(id=n, marker=marker, logs=logs, memory=memory), within=_START_SECONDS
         )
+        self._kernel_kills = means["memory_limit"] != "rss-watch"
+        self._grace = spec.stop_grace_period
         port = spec.ports[0]
         hosts = (port.host_ip,) if port.host_ip else _LOOPBACK
         answer = await client.ask(
@@ -193,6 +199,27 @@ class LocalDeployment(LocalActs):
     async def stop(self) -> None:
         """Stop the container through the platform's API; no restart policy revives it."""
         await self._client.ask(lambda n: protocol.Stop(id=n))
+
+    async def restart(self) -> None:
+        """Stop the container, whatever state it is in, and start it again; returns when it was started.
+
+        Raises:
+            PlatformError: `refused`: it is no container.
+        """
+        await self._client.ask(lambda n: protocol.Restart(id=n), within=self._stopping_seconds())
+
+    async def replace(self, service: ServiceSpec) -> None:
+        """Stop the container, take it away, and run another spec of the same name; returns when that was started.
+
+        The published port stays, and refuses connections until the new task listens.
+
+        Raises:
+            PlatformError: `refused`: it is no container; `program-missing`, `image-unknown`: nothing was stopped.
+        """
+        spec = resolve(service)
+        within = self._stopping_seconds()
+        await self._client.ask(lambda n: protocol.Replace(id=n, spec=spec), within=within)
+        self._grace = spec.stop_grace_period
 
     async def scale(self, replicas: int) -> None:
         """Change the number of replicas. Services only."""
@@ -247,6 +274,10 @@ class LocalDeployment(LocalActs):
             self._engine = None
             swept = await engine.close()
         return tuple(dict.fromkeys([*left, *swept]))
+
+    def _stopping_seconds(self) -> float:
+        """How long a request may take that waits for the container's end."""
+        return self._grace / 1e9 + _START_SECONDS
 
     async def _ask(self, make: Callable[[int], protocol.Request]) -> Any:
         return await self._client.ask(make)

@@ -7,14 +7,17 @@ its words become the protocol's. What one machine cannot do at all is refused wi
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from breakroom.engine.shell import protocol
-from breakroom.platforms.base import Availability, Evidence, NodeView, PlatformError
+from breakroom.platforms.base import Availability, Evidence, NodeView, PlatformError, TaskView
+from breakroom.platforms.one_request import ask_once
 
 __all__ = ["CANNOT", "Ask", "LocalActs"]
 
@@ -48,7 +51,14 @@ class Ask(Protocol):
 class LocalActs:
     """The acts of a local deployment."""
 
+    _kernel_kills = False
+    """Whether memory limits are the kernel's to enforce."""
+
     async def _ask(self, make: Callable[[int], protocol.Request]) -> Any:
+        raise NotImplementedError
+
+    async def tasks(self) -> list[TaskView]:
+        """All tasks of the present history."""
         raise NotImplementedError
 
     async def _ask_of_task(self, make: Callable[[int], protocol.Request]) -> Any:
@@ -135,6 +145,38 @@ class LocalActs:
         """Take the pressure away; the task may be gone by then."""
         await self._ask(lambda n: protocol.FreeMemory(id=n, task=task))
 
+    async def throttle_cpu(self, task: str, share: float) -> Evidence:
+        """Let the task's processes have only `share` of one core: by the kernel's quota, or by stopping them in turn.
+
+        It ends with the task, and before a stop; a replacement is not bounded.
+
+        Raises:
+            ProcessLookupError: the task has no running process.
+        """
+        return _evidence(
+            await self._ask_of_task(lambda n: protocol.ThrottleCpu(id=n, task=task, share=share))
+        )
+
+    async def unthrottle_cpu(self, task: str) -> None:
+        """Let them have what they had before; the task may be gone by then."""
+        await self._ask(lambda n: protocol.UnthrottleCpu(id=n, task=task))
+
+    async def request_task(self, task: str, method: str, path: str) -> tuple[int, str]:
+        """Send the task itself one HTTP request, past the ingress. Returns status and body.
+
+        Raises:
+            ProcessLookupError: the task has no running process.
+            PlatformError: `no-answer`: it did not answer within 2 s.
+        """
+        view = next((view for view in await self.tasks() if view.id == task), None)
+        if view is None or view.port is None or view.state not in {"starting", "running"}:
+            raise ProcessLookupError(f"task {task} has no running process")
+        return await ask_once("127.0.0.1", view.port, method, path)
+
+    async def oom_kills(self) -> int | None:
+        """How many processes the kernel has killed for memory since it started; None where it does not do that here."""
+        return await asyncio.to_thread(_kernel_oom_kills) if self._kernel_kills else None
+
     async def nodes(self) -> list[NodeView]:
         """This machine."""
         return [
@@ -171,3 +213,11 @@ class LocalActs:
 def _evidence(result: Any) -> Evidence:
     witness = msgspec.convert(result, protocol.Witness)
     return Evidence(**{f.name: getattr(witness, f.name) for f in dataclasses.fields(Evidence)})
+
+
+def _kernel_oom_kills() -> int | None:
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)

@@ -89,7 +89,10 @@ def _charts(figures: Mapping[str, Any]) -> dict[str, int]:
     heights: dict[str, int] = {}
     for key, figure in figures.items():
         name = key.partition(":")[0]
-        heights[name] = max(heights.get(name, 0), figure["layout"]["height"])
+        height = figure["layout"]["height"]
+        # Labels of another language may need another line, and then the two charts differ in height.
+        tallest = max(height.values()) if isinstance(height, dict) else height
+        heights[name] = max(heights.get(name, 0), tallest)
     return heights
 
 

@@ -4,8 +4,6 @@ Used by `spec.drill_shapes` (reading, JSON Schema) and `spec.plan`. To add an ac
 `spec.drill_steps`, one entry in `ACTIONS` here, and its fault in `breakroom.faults`.
 """
 
-# ruff: noqa: ARG002  # every shape has the same two methods, whether it needs all of their arguments or not
-
 from __future__ import annotations
 
 import re
@@ -13,23 +11,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from breakroom.spec.compose_forms import SignalName, duration
+from breakroom.spec.compose_forms import SignalName, Variables, duration
+from breakroom.spec.drill_action_forms import BANDWIDTH, ActionForm, Check, CountForm, FillForm
 from breakroom.spec.drill_steps import (
     ApiKillStep,
+    CpuStep,
     DrainStep,
     HangStep,
     KillStep,
     MemoryStep,
     NetworkStep,
     NodeLossStep,
+    OomStep,
     PartitionStep,
     PauseStep,
+    RequestStep,
+    RollbackStep,
+    ScaleStep,
     Step,
+    UpdateStep,
 )
-from breakroom.spec.errors import Problems
-from breakroom.spec.nodes import MapNode, Node, ScalarNode
-from breakroom.spec.shapes import INVALID, Field, Fields, Integer, Quantity, Schema, Shape, Text
-from breakroom.spec.units import Ratio, Size, UnitError, parse_ratio, parse_size
+from breakroom.spec.shapes import Choice, Field, Fields, Integer, Quantity, Shape, Text
+from breakroom.spec.units import Ratio
 
 __all__ = ["ACTIONS", "Action", "as_written"]
 
@@ -43,118 +46,6 @@ class Action:
     doc: str
     bare: bool = True
     """Whether it means something without any key."""
-
-
-@dataclass(frozen=True, slots=True)
-class CountForm(Shape):
-    """How many replicas: a number, or `all`."""
-
-    example: str = "1"
-
-    def read(self, node: Node, path: str, problems: Problems) -> Any:
-        """The number, or `all`."""
-        if isinstance(node, ScalarNode) and node.value == "all":
-            return "all"
-        return Integer(1, 1_000, self.example).read(node, path, problems)
-
-    def schema(self, *, variables: bool) -> Schema:
-        """An integer or the word."""
-        return {"anyOf": [Integer(1, 1_000, self.example).schema(variables=variables), {"const": "all"}]}
-
-
-@dataclass(frozen=True, slots=True)
-class FillForm(Shape):
-    """`90%` of the limit, or a size in addition."""
-
-    example: str = "90%"
-
-    def read(self, node: Node, path: str, problems: Problems) -> Any:
-        """`("fill_to", ratio)` or `("fill", bytes)`."""
-        value = node.value if isinstance(node, ScalarNode) else None
-        try:
-            if isinstance(value, str) and value.strip().endswith("%"):
-                ratio = parse_ratio(value)
-                if ratio > 0:
-                    return ("fill_to", ratio)
-            else:
-                size = parse_size(value)
-                if size > 0:
-                    return ("fill", size)
-        except UnitError:
-            pass
-        shown = repr(node.text) if isinstance(node, ScalarNode) else "this"
-        problems.add(
-            node.place,
-            path,
-            f"{shown} does not say how much memory is to be used",
-            cause="a share of the task's limit is written 90%, a size 100m",
-            correct="fill: 90%   or   fill: 100m",
-        )
-        return INVALID
-
-    def schema(self, *, variables: bool) -> Schema:
-        """A percentage or a size."""
-        return {
-            "anyOf": [{"type": "string", "pattern": r"^\d+(\.\d+)?%$"}, Size.schema],
-            "description": "90%: up to that share of the task's memory limit; 100m: so much more",
-        }
-
-
-_BITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
-_BIT_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)bit(?:/s)?", re.IGNORECASE)
-
-
-def _parse_bit_rate(value: object) -> int:
-    match = _BIT_RATE.fullmatch(value.strip()) if isinstance(value, str) else None
-    rate = int(float(match[1]) * _BITS[match[2].lower()] / 8) if match else 0
-    if rate < 1:
-        raise UnitError(value, "bandwidth", "bits per second as `tc` writes them, like 256kbit or 10mbit")
-    return rate
-
-
-_BANDWIDTH = Quantity(
-    _parse_bit_rate,
-    {
-        "type": "string",
-        "pattern": r"^\d+(\.\d+)?\s*[kKmMgG]?[bB][iI][tT](/s)?$",
-        "description": "bits per second such as 256kbit or 10mbit (powers of 1000)",
-    },
-    "10mbit",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ActionForm(Shape):
-    """An action's mapping; `check` sees it whole and returns (what, cause, correct) of a mistake in it."""
-
-    fields: Fields
-    check: Callable[[Mapping[str, Any]], tuple[str, str, str] | None] | None = None
-
-    @property
-    def example(self) -> str:
-        """As the mapping's."""
-        return self.fields.example
-
-    def read(self, node: Node, path: str, problems: Problems) -> Any:
-        """The step's own keys."""
-        before = problems.noted
-        values = self.fields.read(node, path, problems)
-        if not isinstance(node, MapNode) or problems.noted > before:
-            return INVALID
-        if self.check is not None and (wrong := self.check(values)) is not None:
-            what, cause, correct = wrong
-            problems.add(node.place, path, what, cause=cause, correct=correct)
-            return INVALID
-        if "for" in values:
-            values["lasts"] = values.pop("for")
-        if "fill" in values:
-            key, amount = values.pop("fill")
-            values[key] = amount
-        return values
-
-    def schema(self, *, variables: bool) -> Schema:
-        """The mapping's."""
-        return self.fields.schema(variables=variables)
 
 
 def _check_network(values: Mapping[str, Any]) -> tuple[str, str, str] | None:
@@ -187,6 +78,42 @@ def _node_check(text: str) -> str:
     return "" if re.fullmatch(r"[!-~]+", text) else f"{text!r} is not a node's name"
 
 
+def _check_cpu(values: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    if 0 < values.get("share", 0) < 1:
+        return None
+    return (
+        "`share` is not a part of one core that would starve a replica",
+        "0% would be a pause, and 100% is no fault",
+        "cpu: {tasks: 1, share: 5%, for: 10s}",
+    )
+
+
+def _check_update(values: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    missing = [name for name, value in values.get("environment", {}).items() if value is None]
+    if missing:
+        return (
+            f"the variable {missing[0]} has no value",
+            "a release cannot take variables from outside",
+            f"update: {{environment: {{{missing[0]}: value}}}}",
+        )
+    if values.get("image") or values.get("environment"):
+        return None
+    return (
+        "nothing is new in this release",
+        "it has neither `image` nor `environment`",
+        "update: {image: improved-app:v2}",
+    )
+
+
+def _request_path(text: str) -> str:
+    return (
+        ""
+        if re.fullmatch(r"/[!-~]*", text)
+        else f"{text!r} is not a path: it must begin with `/`, without spaces"
+    )
+
+
+_REQUEST_PATH = Text("/fail?mode=sick", _request_path, pattern=r"^/[!-~]*$")
 _TASKS = Field(CountForm(), "How many of the replicas that serve, or `all` (default 1).")
 _FOR = Field(duration("10s", positive=True), "How long, before it is taken back; without it until the end.")
 _ENDING = SignalName("SIGKILL", ending=True)
@@ -203,10 +130,15 @@ def _action(
     step: Callable[..., Step],
     example: str,
     doc: str,
-    check: Callable[[Mapping[str, Any]], tuple[str, str, str] | None] | None = None,
+    check: Check | None = None,
 ) -> Action:
     form = ActionForm(Fields(f"the action `{name}`", fields, example=example), check)
-    return Action(form, step, doc, bare=check is not _check_network and "fill" not in fields)
+    return Action(
+        form,
+        step,
+        doc,
+        bare=check in {None, _check_partition} and not any(f.required for f in fields.values()),
+    )
 
 
 _PROBABILITY = Quantity(Ratio.parse, Ratio.schema, "5%")
@@ -267,7 +199,7 @@ ACTIONS: Mapping[str, Action] = {
             "loss": Field(_PROBABILITY, "Share of packets that are lost."),
             "corrupt": Field(_PROBABILITY, "Share of packets with a wrong bit."),
             "duplicate": Field(_PROBABILITY, "Share of packets that come twice."),
-            "rate": Field(_BANDWIDTH, "Bandwidth."),
+            "rate": Field(BANDWIDTH, "Bandwidth."),
             "for": _FOR,
         },
         NetworkStep,
@@ -282,6 +214,68 @@ ACTIONS: Mapping[str, Action] = {
         "{tasks: 1, for: 10s}",
         "Replicas are cut off from their users, or a node from all other nodes; their processes run on.",
         _check_partition,
+    ),
+    "cpu": _action(
+        "cpu",
+        {
+            "tasks": _TASKS,
+            "share": Field(_PROBABILITY, "How much of one core's time is left to each.", required=True),
+            "for": _FOR,
+        },
+        CpuStep,
+        "{tasks: 1, share: 5%, for: 10s}",
+        "Replicas are starved: they get only a share of one core's time.",
+        _check_cpu,
+    ),
+    "request": _action(
+        "request",
+        {
+            "tasks": _TASKS,
+            "method": Field(Choice(("POST", "GET", "PUT", "DELETE")), "The method (default POST)."),
+            "path": Field(_REQUEST_PATH, "What is requested.", required=True),
+            "proof_path": Field(
+                _REQUEST_PATH, "What is then asked for as the proof (default: the answer's 2xx alone)."
+            ),
+            "proof_status": Field(Integer(100, 599, "503"), "And how it must be answered (default 503)."),
+        },
+        RequestStep,
+        "{tasks: 1, path: /fail?mode=sick}",
+        "Replicas themselves are sent an HTTP request, past the ingress: how an app is told to fall ill.",
+    ),
+    "oom": _action(
+        "oom",
+        {
+            "tasks": Field(Integer(1, 1_000, "1"), "How many replicas must be killed (default 1)."),
+            "within": Field(duration("60s", positive=True), "How long that is waited for (default 60s)."),
+        },
+        OomStep,
+        "{within: 60s}",
+        "The load itself is the fault: waits until replicas are killed at their memory limit.",
+    ),
+    "scale": _action(
+        "scale",
+        {"replicas": Field(Integer(0, 1_000, "6"), "The new number of replicas.", required=True)},
+        ScaleStep,
+        "{replicas: 6}",
+        "The service is scaled (`docker service scale`). A single container stays one.",
+    ),
+    "update": _action(
+        "update",
+        {
+            "image": Field(Text("improved-app:v2"), "The new image."),
+            "environment": Field(Variables(), "Variables that are new or others in this release."),
+        },
+        UpdateStep,
+        "{image: improved-app:v2}",
+        "A new release: a rolling update of a service (by its `update_config`); a container is stopped and made anew.",
+        _check_update,
+    ),
+    "rollback": _action(
+        "rollback",
+        {},
+        RollbackStep,
+        "",
+        "Back to the release before (`docker service rollback`); of a container, by making it anew.",
     ),
     "drain": _action(
         "drain",
@@ -302,7 +296,7 @@ ACTIONS: Mapping[str, Action] = {
 
 def as_written(values: dict[str, Any]) -> dict[str, Any]:
     """A step's own fields with the keys of the file; what is not set is left out."""
-    written = {key: value for key, value in values.items() if value not in {None, ""}}
+    written = {key: value for key, value in values.items() if value not in (None, "", {})}
     if "lasts" in written:
         written["for"] = written.pop("lasts")
     return written

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from breakroom.spec.autoscale_form import check_replicas
 from breakroom.spec.compose import ServiceReader
 from breakroom.spec.drill import (
     Contender,
@@ -105,14 +106,7 @@ class DrillReader:
         before = self._problems.noted
         document = self._at_pace(pace)
         values = DRILL.read(document, "", self._problems)
-        if "timeline" not in document.entries:
-            self._problems.add(
-                document.place,
-                "timeline",
-                "`timeline` is missing: nothing would be broken",
-                cause="it was forgotten, or `extends: kill`",
-                correct="timeline:\n  - at: 0s\n    kill: {tasks: 1}",
-            )
+        self._check_timeline(document)
         self._check_load(document)
         self._check_times(document, values)
         contenders = self._contenders(document)
@@ -125,7 +119,7 @@ class DrillReader:
             name=values.get("name", name),
             pace=pace,
             contenders=contenders,
-            timeline=tuple(sorted(values["timeline"], key=lambda step: step.at)),
+            timeline=tuple(sorted(values.get("timeline", ()), key=lambda step: step.at)),
             title=values.get("title", {}),
             description=values.get("description", {}),
             probe=ProbeSpec(**values.get("probe", {})),
@@ -133,6 +127,7 @@ class DrillReader:
             steady_state=SteadyState(**values.get("steady_state", {})),
             recovered=Recovered(**values.get("recovered", {})),
             expect=expect,
+            side_by_side=values.get("side_by_side", False),
             source=source,
         )
 
@@ -144,6 +139,20 @@ class DrillReader:
         return merge_document(self._document, overlay.without("name", "extends", "pace"))
 
     # --- checks that need more than one key ---------------------------------------------------------------------
+
+    def _check_timeline(self, document: MapNode) -> None:
+        """Something must happen: a step, or a load that begins within the timeline."""
+        timeline, load = document.get("timeline"), document.get("load")
+        surges = isinstance(load, MapNode) and "at" in load.entries
+        if surges or (timeline is not None and not (isinstance(timeline, SeqNode) and not timeline.items)):
+            return
+        self._problems.add(
+            document.place if timeline is None else timeline.place,
+            "timeline",
+            "`timeline` is missing: nothing would be broken" if timeline is None else "the list is empty",
+            cause="it was forgotten, or `extends: kill`; only a load with `at` is a fault of its own",
+            correct="timeline:\n  - at: 0s\n    kill: {tasks: 1}",
+        )
 
     def _check_load(self, document: MapNode) -> None:
         load = document.get("load")
@@ -276,6 +285,9 @@ class DrillReader:
         merged = merge(service, tree.without(*CONTENDER_KEYS))
         assert isinstance(merged, MapNode)
         spec = self._services.build(merged, path, replicas=runs_as == "service")
+        autoscale = own.get("autoscale")
+        if spec is not None and autoscale is not None and runs_as == "service":
+            check_replicas(entry.node, autoscale, spec, path, self._problems)
         if spec is None or self._problems.noted > before:
             return None
         operator = own.get("operator")
@@ -284,6 +296,7 @@ class DrillReader:
             runs_as=runs_as,
             service=spec,
             operator=None if operator is None else OperatorModel(**operator),
+            autoscale=autoscale,
             description=own.get("description", {}),
         )
 
@@ -295,6 +308,14 @@ class DrillReader:
                     deploy.entries["replicas"].key_place,
                     f"{path}.deploy.replicas",
                     "a contender that runs as a container is one container",
+                    cause="replicas need an orchestrator",
+                    correct="runs_as: service",
+                )
+            if (autoscale := node.entries.get("autoscale")) is not None and not is_null(autoscale.node):
+                self._problems.add(
+                    autoscale.key_place,
+                    f"{path}.autoscale",
+                    "a contender that runs as a container is one container: nothing can be scaled",
                     cause="replicas need an orchestrator",
                     correct="runs_as: service",
                 )

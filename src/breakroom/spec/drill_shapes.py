@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from breakroom.spec import compose_keys as keys
+from breakroom.spec.autoscale_form import AUTOSCALE
 from breakroom.spec.compose_forms import duration
 from breakroom.spec.compose_shapes import ACCEPTED, SERVICE, SERVICE_FIELDS
 from breakroom.spec.drill import METRICS, Step
@@ -206,6 +207,10 @@ _LOAD = Fields(
             duration("100ms"), "Closed: a client's pause after a failure (default 100ms)."
         ),
         "workers": Field(Integer(1, 64, "1"), "Processes that send the load (default 1)."),
+        "at": Field(
+            duration("0s"),
+            "When it begins, as a step's `at`; without it with the probe, before the steady state.",
+        ),
     },
     example="{concurrency: 10}",
 )
@@ -297,6 +302,7 @@ CONTENDER_KEYS: Mapping[str, Field] = {
     "operator": Field(
         _OPERATOR, "The person of an unattended run, who restarts a failed container.", null_ok=True
     ),
+    "autoscale": Field(AUTOSCALE, "How a service's replicas follow its load.", null_ok=True),
 }
 CONTENDER = Fields(
     "a contender",
@@ -346,7 +352,10 @@ _OVERLAY: dict[str, Field] = {
     "steady_state": Field(_STEADY, "What must hold before anything is broken."),
     "recovered": Field(_RECOVERED, "When a trial is over."),
     "timeline": Field(
-        ListOf(StepForm(), "[{at: 0s, kill: {tasks: 1}}]", least=1), "What is done to the service, and when."
+        ListOf(StepForm(), "[{at: 0s, kill: {tasks: 1}}]"), "What is done to the service, and when."
+    ),
+    "side_by_side": Field(
+        Boolean(), "Whether the contenders run at the same time; only where they do not disturb each other."
     ),
     "expect": Field(ExpectForm(), "Conditions that decide pass or fail: CONTENDER.METRIC OP VALUE."),
 }

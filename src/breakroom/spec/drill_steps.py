@@ -159,6 +159,9 @@ class RequestStep:
     tasks: TaskCount = 1
     method: str = "POST"
     path: str = "/"
+    proof_path: str = ""
+    """If set: the fault is proved by the replica's answering this path with `proof_status`, else by its 2xx alone."""
+    proof_status: int = 503
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

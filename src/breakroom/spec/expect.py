@@ -19,11 +19,12 @@ __all__ = ["parse_expectation"]
 _FORM = re.compile(r"\s*([A-Za-z0-9_-]+)\s*\.\s*([A-Za-z0-9_]+)\s*([<>=!]+)\s*(\S.*?)\s*")
 _OPS = ("<", "<=", ">", ">=", "==", "!=")
 _MEANT = {"=": "==", "=<": "<=", "=>": ">=", "<>": "!="}
-_EXAMPLES = {"ratio": "99.9%", "duration": "1s", "count": "0"}
+_EXAMPLES = {"ratio": "99.9%", "duration": "1s", "count": "0", "factor": "1.5"}
 _FORMS = {
     "ratio": "a ratio: a percentage or a fraction from 0 to 1, like 66% or 0.66",
     "duration": "a duration with its unit, like 500ms or 30s",
     "count": "a whole number",
+    "factor": "a factor, like 1.5",
 }
 
 Operator = Literal["<", "<=", ">", ">=", "==", "!="]
@@ -99,6 +100,8 @@ def _value(metric: str, text: str) -> float | None:
                 return parse_ratio(text)
             case "count":
                 return float(int(text)) if re.fullmatch(r"[0-9]{1,15}", text) else None
+            case "factor":
+                return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else None
             case None:
                 return None
     except (UnitError, OverflowError):

@@ -20,6 +20,7 @@ from breakroom.engine.core.errors import IllegalEvent
 from breakroom.engine.core.lifecycle import Lifecycle
 from breakroom.engine.core.model import NodeStatus, Task, TaskState
 from breakroom.engine.core.store import ContainerRecord, ServiceRecord, Store
+from breakroom.spec.service import ServiceSpec
 
 __all__ = ["Admission"]
 
@@ -44,10 +45,7 @@ class Admission:
                     event, f"the name {spec.name} is in use by a {kind}; remove it or take another"
                 )
         if isinstance(event, ev.CreateContainer):
-            try:
-                parse_policy(spec.restart)
-            except ValueError as error:
-                raise IllegalEvent(event, str(error)) from None
+            _check_policy(event, spec)
         else:
             _check_replicas(event, spec.deploy.replicas)
 
@@ -70,18 +68,28 @@ class Admission:
         return record
 
     def container(
-        self, event: ev.StartContainer | ev.StopContainer | ev.KillContainer | ev.RemoveContainer
+        self,
+        event: ev.StartContainer
+        | ev.StopContainer
+        | ev.RestartContainer
+        | ev.ReplaceContainer
+        | ev.KillContainer
+        | ev.RemoveContainer,
     ) -> ContainerRecord:
         """The container that a command is about."""
-        record = self._store.containers.get(event.container)
+        name = event.spec.name if isinstance(event, ev.ReplaceContainer) else event.container
+        record = self._store.containers.get(name)
         if record is None:
-            raise IllegalEvent(event, f"no such container: {event.container}")
+            known = "; it is a service" if name in self._store.services else ""
+            raise IllegalEvent(event, f"no such container: {name}{known}")
         if record.removing:
-            raise IllegalEvent(event, f"container {event.container} is being removed")
+            raise IllegalEvent(event, f"container {name} is being removed")
+        if isinstance(event, ev.ReplaceContainer):
+            _check_policy(event, event.spec)
         if isinstance(event, ev.KillContainer):
             task = self._store.tasks.get(record.task)
             if task is None or task.state.terminal or task.pid is None:
-                raise IllegalEvent(event, f"container {event.container} is not running", task)
+                raise IllegalEvent(event, f"container {name} is not running", task)
         return record
 
     def node(self, event: ev.SetAvailability | ev.NodeDown | ev.NodeUp) -> str:
@@ -166,3 +174,10 @@ class Admission:
 def _check_replicas(event: object, replicas: int) -> None:
     if replicas < 0:
         raise IllegalEvent(event, f"{replicas} replicas are not possible; the number must be 0 or more")
+
+
+def _check_policy(event: object, spec: ServiceSpec) -> None:
+    try:
+        parse_policy(spec.restart)
+    except ValueError as error:
+        raise IllegalEvent(event, str(error)) from None

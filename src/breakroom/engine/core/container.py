@@ -1,10 +1,10 @@
-"""Plain containers: what the container engine's own restart policies do, and what `docker start|stop|kill|rm` do.
+"""Plain containers: what the container engine's restart policies do, and what `docker start|stop|restart|kill|rm` do.
 
 Called by the orchestrator. Every start is a new task of slot 1. Rules of the engine (moby `restartmanager`,
 `daemon/monitor.go`, `daemon/kill.go`): the first restart comes after 100 ms, each later one after twice the last
 wait, at most a minute, and after 100 ms again when the container had run for 10 s; a container that was stopped or
 killed through the API is left alone; so is an unhealthy one (moby#28400), which also stays published. A start that
-fails is not retried.
+fails is not retried. A restart by a person starts it whatever its policy and state (moby `daemon/restart.go`).
 """
 
 from __future__ import annotations
@@ -62,18 +62,23 @@ class ContainerSupervisor:
         """`docker start`: nothing to do while it runs or is about to; otherwise anew, its restart count too."""
         if record.state != "exited":
             return
-        record.restart_count = 0
-        record.backoff = 0
-        self._start(record)
+        self._start_by_hand(record)
 
     def stop(self, record: ContainerRecord) -> None:
         """`docker stop`: nothing to do if it does not run; a restart that was to come is called off."""
-        record.manually_stopped = True
-        if record.state == "restarting":
-            self._store.timers.cancel(("container", record.name))
-            record.state = "exited"
-        elif record.state != "exited":
-            self._life.stop(self._store.tasks[record.task])
+        record.starts_again = False
+        record.successor = None
+        self._end_run(record)
+
+    def restart(self, record: ContainerRecord) -> None:
+        """`docker restart`: started as soon as it has stopped, and at once if it does not run."""
+        record.starts_again = True
+        self._end_run(record)
+
+    def replace(self, record: ContainerRecord, spec: ServiceSpec) -> None:
+        """`docker stop`, `docker rm`, `docker run` of another spec: as a restart, with that spec."""
+        record.successor = spec
+        self.restart(record)
 
     def kill(self, record: ContainerRecord, signal: str) -> None:
         """`docker kill`: the signal, at once; the engine takes the end that follows for wanted."""
@@ -88,6 +93,7 @@ class ContainerSupervisor:
         """`docker rm -f`: SIGKILL if it runs; gone with its process."""
         record.removing = True
         record.manually_stopped = True
+        record.starts_again = False
         self._store.timers.cancel(("container", record.name))
         for task in self._store.of_service(record.name):
             self._life.kill(task, Desired.REMOVE)
@@ -107,7 +113,11 @@ class ContainerSupervisor:
         record = self._store.containers[task.service]
         if task.id == record.task:
             record.state = "exited"
-            if was_wanted and task.state in _STARTED_STATES and task.started is not None:
+            if record.starts_again:
+                # What is lost with its engine can be started by that engine alone, when it is back.
+                if task.state != TaskState.ORPHANED:
+                    self._start_by_hand(record)
+            elif was_wanted and task.state in _STARTED_STATES and task.started is not None:
                 self._restart(record, task)
 
     def pruned(self, name: str) -> None:
@@ -120,8 +130,35 @@ class ContainerSupervisor:
         """Its engine has come back after having been lost: what was running is started by its policy."""
         task = self._store.tasks.get(record.task)
         lost = task is not None and task.state == TaskState.ORPHANED
-        if lost and record.state == "exited" and self._policy_allows(record, code=1):
+        if not lost or record.state != "exited":
+            return
+        if record.starts_again:
+            self._start_by_hand(record)
+        elif self._policy_allows(record, code=1):
             self._start(record)
+
+    def _end_run(self, record: ContainerRecord) -> None:
+        """Stop it if it runs, call a restart off that was to come; it is started again if it is to be."""
+        record.manually_stopped = True
+        if record.state == "restarting":
+            self._store.timers.cancel(("container", record.name))
+            record.state = "exited"
+        if record.state != "exited":
+            self._life.stop(self._store.tasks[record.task])
+        elif record.starts_again:
+            self._start_by_hand(record)
+
+    def _start_by_hand(self, record: ContainerRecord) -> None:
+        """Start it as a person does: its restart count begins anew. With a successor it is another container."""
+        record.restart_count = 0
+        record.backoff = 0
+        if record.successor is not None:
+            record.id = self._store.ids.take()
+            record.created = self._store.now
+            record.spec = record.successor
+            record.version += 1
+            record.successor = None
+        self._start(record)
 
     def _restart(self, record: ContainerRecord, task: Task) -> None:
         started = task.started if task.started is not None else self._store.now
@@ -145,10 +182,10 @@ class ContainerSupervisor:
 
     def _start(self, record: ContainerRecord) -> None:
         record.manually_stopped = False
+        record.starts_again = False
         record.state = "created"
-        task = self._life.create(
-            record.name, 1, Revision(1, record.spec), desired=Desired.RUNNING, container=True
-        )
+        revision = Revision(record.version, record.spec)
+        task = self._life.create(record.name, 1, revision, desired=Desired.RUNNING, container=True)
         record.task = task.id
 
     def _forget_if_gone(self, record: ContainerRecord) -> None:

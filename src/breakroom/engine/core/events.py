@@ -22,6 +22,8 @@ __all__ = [
     "ProbeFinished",
     "RemoveContainer",
     "RemoveService",
+    "ReplaceContainer",
+    "RestartContainer",
     "RollbackService",
     "ScaleService",
     "SetAvailability",
@@ -119,6 +121,20 @@ class StopContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartContainer:
+    """`docker restart`: stop it, whatever state it is in, and start it when it has stopped."""
+
+    container: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceContainer:
+    """`docker stop`, `docker rm`, `docker run` of another spec under the same name."""
+
+    spec: ServiceSpec
+
+
+@dataclass(frozen=True, slots=True)
 class KillContainer:
     """`docker kill`: the signal through the API; the restart policy does not revive it."""
 
@@ -211,6 +227,8 @@ Event = (
     | CreateContainer
     | StartContainer
     | StopContainer
+    | RestartContainer
+    | ReplaceContainer
     | KillContainer
     | RemoveContainer
     | TaskPrepared

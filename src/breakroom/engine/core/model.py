@@ -217,7 +217,11 @@ class Container:
     task: str
     """The id of its last run."""
     created: int
+    version: int = 1
+    """Counts the specs that it was run with under its name."""
     restart_count: int = 0
     """Restarts by its policy since a person started it."""
     restart_at: int | None = None
     """While `restarting`: when its next run begins."""
+    starts_again: bool = False
+    """While a person's restart or replacement waits for the present run to end."""

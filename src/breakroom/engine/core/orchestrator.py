@@ -71,6 +71,8 @@ class Orchestrator:
             ev.CreateContainer: self._create_container,
             ev.StartContainer: self._start_container,
             ev.StopContainer: self._stop_container,
+            ev.RestartContainer: self._restart_container,
+            ev.ReplaceContainer: self._replace_container,
             ev.KillContainer: self._kill_container,
             ev.RemoveContainer: self._remove_container,
             ev.TaskPrepared: self._task_prepared,
@@ -177,8 +179,10 @@ class Orchestrator:
             state=record.state,
             task=record.task,
             created=record.created,
+            version=record.version,
             restart_count=record.restart_count,
             restart_at=self._store.timers.when(("container", record.name)),
+            starts_again=record.starts_again,
         )
 
     # --- commands -----------------------------------------------------------------------------------------------
@@ -221,6 +225,12 @@ class Orchestrator:
 
     def _stop_container(self, event: ev.StopContainer) -> None:
         self._containers.stop(self._admission.container(event))
+
+    def _restart_container(self, event: ev.RestartContainer) -> None:
+        self._containers.restart(self._admission.container(event))
+
+    def _replace_container(self, event: ev.ReplaceContainer) -> None:
+        self._containers.replace(self._admission.container(event), event.spec)
 
     def _kill_container(self, event: ev.KillContainer) -> None:
         self._containers.kill(self._admission.container(event), event.signal)

@@ -96,6 +96,11 @@ class ContainerRecord:
     restart_count: int = 0
     backoff: int = 0
     manually_stopped: bool = False
+    version: int = 1
+    starts_again: bool = False
+    """Whether a person wants it started when its present run has ended."""
+    successor: ServiceSpec | None = None
+    """The spec that it is to be started with then, if that is another."""
     removing: bool = False
 
 

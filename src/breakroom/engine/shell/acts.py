@@ -1,4 +1,4 @@
-"""What is done to a task on purpose, past the orchestrator: frozen, signalled inside, put under memory pressure.
+"""What is done to a task on purpose, past the orchestrator: frozen, signalled inside, short of memory or CPU time.
 
 Used by `engine.shell.requests`. Each act is read back from the kernel before it is answered: the answer is evidence,
 not a hope. The core hears nothing of it, as Docker's orchestrator hears nothing of a `docker pause`.
@@ -75,8 +75,26 @@ class Acts:
             if match in procfs.command_line_of(pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.Signals[name])
+                    self._node.throttle.signalled(task, pid, name)
                     hit.append(pid)
         return hit
+
+    async def throttle(self, task: str, share: float) -> protocol.Witness:
+        """Let its processes have only `share` of one core.
+
+        Raises:
+            TaskGoneError: it does not run, or ended before it was seen to be so.
+            OSError: the kernel refuses.
+        """
+        self._pid(task)
+        witness = await self._node.throttle.limit(task, share)
+        if not witness.holds:
+            self._pid(task)
+        return witness
+
+    def unthrottle(self, task: str) -> None:
+        """Let them have what they had before; the task may be gone."""
+        self._node.throttle.lift(task)
 
     async def fill(self, task: str, size: int) -> protocol.Witness:
         """Have `size` bytes more used in its limit, and look until they are; or until it was killed for memory.

@@ -1,8 +1,8 @@
-"""Memory limits by control group, where this process may make one: version 2 or 1.
+"""Control groups, where this process may make them, version 2 or 1; and memory limits by them.
 
-Used by `engine.shell.memory`. Groups are made only below the engine's own group and are called `breakroom-
-PID-TASK`, so that what a killed engine left can be told from everything else and be swept. A group's own OOM
-counter is the proof that the kernel killed for memory.
+Used by `engine.shell.memory`, `freezer` and `quota`. Groups are made only below the engine's own group and are called
+`breakroom-PID-WORD`, so that what a killed engine left can be told from everything else and be swept. A group's own
+OOM counter is the proof that the kernel killed for memory.
 
 Sources: kernel documentation, cgroup-v2 ("Memory Interface Files", "No Internal Process Constraint") and
 cgroup-v1/memory (sections 4, 10).
@@ -13,18 +13,31 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PREFIX", "Controller", "Group", "find_controller", "sweep_leftovers", "unified_directories"]
+__all__ = [
+    "PREFIX",
+    "Controller",
+    "Group",
+    "candidates",
+    "find_controller",
+    "gather",
+    "remove_directory",
+    "sweep_leftovers",
+    "unified_directories",
+]
 
 PREFIX = "breakroom-"
 """Every group's name is `breakroom-PID-WORD`, with its engine's pid."""
+_SWEPT = ("memory", "cpu")
+"""Controllers of version 1 that groups are made of here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """The engine's own group in a hierarchy with a memory controller."""
+    """The engine's own group in a hierarchy with the controller that was asked for."""
 
     version: int
     directory: Path
@@ -100,13 +113,7 @@ class Group:
         if self.procs_fd >= 0:
             os.close(self.procs_fd)
             self.procs_fd = -1
-        try:
-            self.directory.rmdir()
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
-        return True
+        return remove_directory(self.directory)
 
     def _counter(self, file: str, key: str) -> int:
         try:
@@ -120,7 +127,7 @@ class Group:
 
 def find_controller() -> Controller | None:
     """The controller that works here, found out by making a group with a limit and removing it again."""
-    for candidate in _candidates():
+    for candidate in candidates("memory"):
         try:
             group = candidate.make("try", 64 << 20)
         except OSError:
@@ -133,8 +140,8 @@ def find_controller() -> Controller | None:
 def sweep_leftovers() -> list[str]:
     """Kill and remove what engines that are dead left below this process's group. Returns what is still there."""
     left = []
-    places = {candidate.directory: candidate.version for candidate in _candidates()}
-    for place, version in {**dict.fromkeys(unified_directories(), 2), **places}.items():
+    old = [own for controller in _SWEPT for own in _version_1_directories(controller)]
+    for place, version in {**dict.fromkeys(unified_directories(), 2), **dict.fromkeys(old, 1)}.items():
         with contextlib.suppress(OSError):
             for directory in tuple(place.glob(f"{PREFIX}*")):
                 owner = directory.name.removeprefix(PREFIX).partition("-")[0]
@@ -165,16 +172,47 @@ def _own_memberships() -> tuple[list[str], list[str]]:
     return mounts, memberships
 
 
-def _candidates() -> list[Controller]:
-    """This process's own group in each hierarchy that has, or may be given, a memory controller."""
+def candidates(controller: str) -> list[Controller]:
+    """This process's own group in each hierarchy that has, or may be given, a controller (`memory`, `cpu`)."""
+    return [
+        *(Controller(2, own) for own in unified_directories() if _delegates(own, controller)),
+        *(Controller(1, own) for own in _version_1_directories(controller)),
+    ]
+
+
+def gather(directory: Path, processes: Callable[[], Iterable[int]]) -> None:
+    """Put every process into a group; once more for those that were forked meanwhile.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    inside: set[int] = set()
+    while outside := set(processes()) - inside:
+        for pid in outside:
+            with contextlib.suppress(ProcessLookupError):
+                (directory / "cgroup.procs").write_text(str(pid), encoding="ascii")
+        inside |= outside
+
+
+def remove_directory(directory: Path) -> bool:
+    """Remove a group; False while processes are in it."""
+    try:
+        directory.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _version_1_directories(controller: str) -> list[Path]:
+    """This process's own group in the version 1 hierarchy of a controller, wherever that is mounted."""
     mounts, memberships = _own_memberships()
     found = []
     for membership in memberships:
         number, controllers, path = membership.split(":", 2)
-        if number == "0":
-            found += [Controller(2, own) for own in _mounted(mounts, "cgroup2", "", path) if _delegates(own)]
-        elif "memory" in controllers.split(","):
-            found += [Controller(1, own) for own in _mounted(mounts, "cgroup", "memory", path)]
+        if number != "0" and controller in controllers.split(","):
+            found += _mounted(mounts, "cgroup", controller, path)
     return found
 
 
@@ -194,14 +232,14 @@ def _mounted(mounts: list[str], kind: str, option: str, path: str) -> list[Path]
     return found
 
 
-def _delegates(own: Path) -> bool:
-    """Whether children of this version 2 group get the memory controller, or can be given it."""
+def _delegates(own: Path, controller: str) -> bool:
+    """Whether children of this version 2 group get the controller, or can be given it."""
     control = own / "cgroup.subtree_control"
     try:
-        if "memory" in control.read_text(encoding="ascii").split():
+        if controller in control.read_text(encoding="ascii").split():
             return True
         # Refused (EBUSY) where processes live in the group itself, which is most desktops: then RSS is watched.
-        control.write_text("+memory", encoding="ascii")
+        control.write_text(f"+{controller}", encoding="ascii")
     except OSError:
         return False
     return True

@@ -113,6 +113,9 @@ class Engine:
 
     def die(self) -> None:
         """Kill everything and end this process at once: nobody is left to run it for."""
+        if self.node is not None:
+            # Who may use no CPU time would be slow to die.
+            self.node.throttle.close()
         self.children.kill_everything(_DEATH_SECONDS)
         if sys.platform != "linux" and self.marker:
             # Without a subreaper, daemons of tasks are not below this process; they still carry its mark.
@@ -120,6 +123,7 @@ class Engine:
         if self.node is not None:
             self.node.memory.close()
             self.node.freezer.close()
+            self.node.throttle.tidy()
         sys.stderr.flush()
         os._exit(0)
 

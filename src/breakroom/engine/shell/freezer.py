@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from breakroom.engine.shell import procfs, protocol
-from breakroom.engine.shell.cgroups import PREFIX, unified_directories
+from breakroom.engine.shell.cgroups import PREFIX, gather, remove_directory, unified_directories
 
 __all__ = ["Freezer", "freezer_means"]
 
@@ -57,14 +57,33 @@ class Freezer:
         """Whether the task was frozen and not let go on."""
         return task in self._frozen
 
+    def holds_by_signal(self, task: str) -> bool:
+        """Whether it is frozen, and a SIGCONT would let it go on."""
+        return task in self._frozen and self._root is None
+
     async def freeze(self, task: str) -> protocol.Witness:
         """Freeze, and look until the kernel says that it is so."""
         self._frozen.add(task)
-        group = self._group(task)
+        group = self.group(task)
         if group is None:
             return await self._until(lambda: self._stop_all(task), "sigstop")
         (group / "cgroup.freeze").write_text("1", encoding="ascii")
         return await self._until(lambda: _events(group).get("frozen") == "1", "freezer")
+
+    def group(self, task: str) -> Path | None:
+        """The version 2 group with all of the task's processes, made where it is in none; None: there can be none."""
+        if self._root is None:
+            return None
+        limited = self._limit_group(task)
+        if limited is not None:
+            return limited
+        if task not in self._own:
+            self._made += 1
+            group = self._root / f"{PREFIX}{os.getpid()}-frozen{self._made}"
+            group.mkdir()
+            self._own[task] = group
+        gather(self._own[task], lambda: self._processes(task))
+        return self._own[task]
 
     def thaw(self, task: str) -> None:
         """Let it go on; harmless if it was not frozen."""
@@ -88,7 +107,7 @@ class Freezer:
 
     def tidy(self) -> list[str]:
         """Remove the groups of ended tasks as far as they are empty. Returns those that are not."""
-        self._emptying = [group for group in self._emptying if not _removed(group)]
+        self._emptying = [group for group in self._emptying if not remove_directory(group)]
         return [str(group) for group in self._emptying]
 
     def close(self) -> list[str]:
@@ -96,30 +115,6 @@ class Freezer:
         self._emptying += self._own.values()
         self._own.clear()
         return self.tidy()
-
-    def _group(self, task: str) -> Path | None:
-        """The group that holds all of the task's processes; made where it is in none. None: there can be none."""
-        if self._root is None:
-            return None
-        limited = self._limit_group(task)
-        if limited is not None:
-            return limited
-        if task not in self._own:
-            self._made += 1
-            group = self._root / f"{PREFIX}{os.getpid()}-frozen{self._made}"
-            group.mkdir()
-            self._own[task] = group
-        self._gather(task, self._own[task])
-        return self._own[task]
-
-    def _gather(self, task: str, group: Path) -> None:
-        """Put every process in; once more for those that were forked meanwhile."""
-        inside: set[int] = set()
-        while outside := set(self._processes(task)) - inside:
-            for pid in outside:
-                with contextlib.suppress(ProcessLookupError):
-                    (group / "cgroup.procs").write_text(str(pid), encoding="ascii")
-            inside |= outside
 
     def _stop_all(self, task: str) -> bool:
         moving = [pid for pid in self._processes(task) if procfs.state_of(pid) not in {"T", "Z", "X", ""}]
@@ -162,13 +157,3 @@ def _events(group: Path) -> dict[str, str]:
     except OSError:
         return {}
     return {name: value for name, _, value in (line.partition(" ") for line in lines)}
-
-
-def _removed(group: Path) -> bool:
-    try:
-        group.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True

@@ -53,6 +53,7 @@ from breakroom.engine.shell.probes import ProbeResult, probe_command, probe_http
 from breakroom.engine.shell.processes import Children, Ended, ignore_exit, kill_group
 from breakroom.engine.shell.spares import Spares
 from breakroom.engine.shell.stats import Row
+from breakroom.engine.shell.throttle import Throttle
 
 __all__ = ["Feed", "Node"]
 
@@ -109,11 +110,11 @@ class Node:
         self.ports = PortPool()
         self.memory = MemoryLimits(loop, processes=self.processes_of, kill=self.kill, means=memory_means)
         self._spares = Spares(loop, children, self.memory)
+        groups = memory_means != "rss-watch"
         self.freezer = Freezer(
-            processes=self.processes_of,
-            limit_group=self.memory.unified_group,
-            groups=memory_means != "rss-watch",
+            processes=self.processes_of, limit_group=self.memory.unified_group, groups=groups
         )
+        self.throttle = Throttle(loop, processes=self.processes_of, freezer=self.freezer, groups=groups)
         self.pressure = Pressure(children)
 
     # --- instructions -----------------------------------------------------------------------------------------
@@ -212,14 +213,18 @@ class Node:
             self.kill(task)
         else:
             os.kill(place.pid, signal.Signals[name])
+            self.throttle.signalled(task, place.pid, name)
             # Who is to stop must be able to (moby `killWithSignal` resumes a paused container).
             self.thaw(task)
+            if name == place.task.spec.stop_signal:
+                self.throttle.lift(task)
 
     def kill(self, task: str) -> None:
         """SIGKILL all processes of a task, those included that made sessions of their own."""
         place = self._places[task]
         if place.pid is None or place.ended:
             return
+        self.throttle.lift(task)
         others = set(self.processes_of(task)) - {place.pid}
         kill_group(place.pid)
         for pid in others:
@@ -238,6 +243,7 @@ class Node:
         place = self._places[task]
         place.ended = True
         del self._running[ended.pid]
+        self.throttle.ended(task)
         self.freezer.ended(task)
         self.pressure.free(task)
         oom = place.oom = self.memory.ended(task)
@@ -261,6 +267,7 @@ class Node:
             self._log_over(task, self.log_file(task).name, self._log_tail(task))
         self.memory.tidy()
         self.freezer.tidy()
+        self.throttle.tidy()
 
     def _deal_with_orphans(self) -> None:
         for pid in self._children.orphans():
@@ -342,8 +349,11 @@ class Node:
         place = self._places.get(task)
         if place is None or place.pid is None or place.ended:
             return False
+        if name == "SIGKILL":
+            self.throttle.lift(task)
         # The pid cannot be another's: it is waited for in this very thread only.
         os.kill(place.pid, signal.Signals[name])
+        self.throttle.signalled(task, place.pid, name)
         return True
 
     def stop(self, task: str) -> None:

@@ -30,8 +30,10 @@ __all__ = [
     "ProcessState",
     "Pushed",
     "Remove",
+    "Replace",
     "Reply",
     "Request",
+    "Restart",
     "Rollback",
     "Rotation",
     "Scale",
@@ -42,7 +44,9 @@ __all__ = [
     "Stop",
     "TaskInfo",
     "Tasks",
+    "ThrottleCpu",
     "Unpause",
+    "UnthrottleCpu",
     "Update",
     "UpdateState",
     "View",
@@ -96,6 +100,16 @@ class Stop(_Request, frozen=True, kw_only=True, tag="stop"):
     """`docker stop`. Containers only."""
 
 
+class Restart(_Request, frozen=True, kw_only=True, tag="restart"):
+    """`docker restart`. Containers only. Answered when it was started again."""
+
+
+class Replace(_Request, frozen=True, kw_only=True, tag="replace"):
+    """`docker stop`, `docker rm`, `docker run` of another spec. Containers only. Answered when that was started."""
+
+    spec: ServiceSpec
+
+
 class KillThroughApi(_Request, frozen=True, kw_only=True, tag="kill-through-api"):
     """`docker kill`: no container's restart policy revives it; a service's task (`task`) is replaced."""
 
@@ -138,6 +152,19 @@ class FillMemory(_Request, frozen=True, kw_only=True, tag="fill-memory"):
 
 class FreeMemory(_Request, frozen=True, kw_only=True, tag="free-memory"):
     """Take that away."""
+
+    task: str
+
+
+class ThrottleCpu(_Request, frozen=True, kw_only=True, tag="throttle-cpu"):
+    """Let a task's processes have only `share` of one core. Result: `Witness`."""
+
+    task: str
+    share: float
+
+
+class UnthrottleCpu(_Request, frozen=True, kw_only=True, tag="unthrottle-cpu"):
+    """Let them have what they had before."""
 
     task: str
 
@@ -192,6 +219,8 @@ Request = (
     | SignalTask
     | Start
     | Stop
+    | Restart
+    | Replace
     | KillThroughApi
     | SignalInside
     | ProcessState
@@ -199,6 +228,8 @@ Request = (
     | Unpause
     | FillMemory
     | FreeMemory
+    | ThrottleCpu
+    | UnthrottleCpu
     | Scale
     | Update
     | Rollback

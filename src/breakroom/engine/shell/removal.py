@@ -54,6 +54,7 @@ async def remove_everything(engine: Engine, requests: Requests, grace: float) ->
     return await asyncio.to_thread(_left_behind, engine.marker, requests.published) + [
         *node.memory.close(),
         *node.freezer.close(),
+        *node.throttle.close(),
     ]
 
 

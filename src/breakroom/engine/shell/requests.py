@@ -19,6 +19,8 @@ from breakroom.engine.core.events import (
     CreateService,
     Event,
     KillContainer,
+    ReplaceContainer,
+    RestartContainer,
     RollbackService,
     ScaleService,
     StartContainer,
@@ -38,9 +40,21 @@ if TYPE_CHECKING:
 
 __all__ = ["RequestError", "Requests", "task_info"]
 
+_LOOK_SECONDS = 0.005
 _HINTS = {
     "port-taken": "choose another published port, or 0 for any free one; or end what listens there",
 }
+
+_ACTS = (
+    protocol.Pause,
+    protocol.Unpause,
+    protocol.SignalInside,
+    protocol.ProcessState,
+    protocol.FillMemory,
+    protocol.FreeMemory,
+    protocol.ThrottleCpu,
+    protocol.UnthrottleCpu,
+)
 
 
 class RequestError(Exception):
@@ -96,25 +110,17 @@ class Requests:
                 return self._engine.cost()
             case protocol.Impair(task=task, link=link):
                 return await self._impair(task, link)
-            case (
-                protocol.Pause()
-                | protocol.Unpause()
-                | protocol.SignalInside()
-                | protocol.ProcessState()
-                | protocol.FillMemory()
-                | protocol.FreeMemory()
-            ):
+            case _ if isinstance(request, _ACTS):
                 return await self._act(request)
             case protocol.KillThroughApi(task=task, signal=name) if task and self.runs_as == "service":
                 # The orchestrator did not ask for it, so to it this is a failure like any other.
                 return self._signal(task, name)
             case protocol.Remove(grace=grace):
                 return await remove_everything(self._engine, self, grace)
-            case protocol.Update(spec=spec):
-                self._check(spec)
-                return await self._command(UpdateService(spec))
             case _:
-                return await self._command(self._event_of(request))
+                await self._command(self._event_of(request))
+                if isinstance(request, protocol.Restart | protocol.Replace):
+                    await self._started_again()
 
     def _event_of(self, request: protocol.Request) -> Event:
         match request:
@@ -126,8 +132,16 @@ class Requests:
                 return KillContainer(self._name, name)
             case protocol.Scale(replicas=replicas):
                 return ScaleService(self._name, replicas)
+            case protocol.Update(spec=spec):
+                self._check(spec)
+                return UpdateService(spec)
             case protocol.Rollback():
                 return RollbackService(self._name)
+            case protocol.Restart():
+                return RestartContainer(self._name)
+            case protocol.Replace(spec=spec):
+                self._check(spec)
+                return ReplaceContainer(spec)
             case _:
                 raise RequestError("unknown-request", f"the engine cannot do {type(request).__name__}")
 
@@ -195,12 +209,22 @@ class Requests:
                     return await acts.fill(task, size)
                 case protocol.FreeMemory(task=task):
                     return acts.free(task)
+                case protocol.ThrottleCpu(task=task, share=share):
+                    return await acts.throttle(task, share)
+                case protocol.UnthrottleCpu(task=task):
+                    return acts.unthrottle(task)
                 case protocol.ProcessState(task=task):
                     return acts.state(task)
         except TaskGoneError as error:
             raise RequestError("task-gone", str(error)) from error
         except OSError as error:
             raise RequestError("act-failed", f"the kernel refused: {error}") from error
+
+    async def _started_again(self) -> None:
+        """Return when the container that is to be started again was, or when that was called off."""
+        # The core tells nobody; its task's records tell what became of it.
+        while self._name in (known := self._engine.core.containers) and known[self._name].starts_again:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _command(self, event: Event) -> None:
         handled: asyncio.Future[IllegalEvent | None] = self._engine.loop.create_future()

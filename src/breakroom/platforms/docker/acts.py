@@ -2,7 +2,8 @@
 
 Signals, links and memory are acted on from outside Docker's API, by `hands` (a root process of this machine, or a
 helper container where the daemon is). A signal on a daemon of this machine is sent from here, if we may: it takes a
-thousandth of a second instead of a program's start. `docker pause` and `docker kill` are Docker's own.
+thousandth of a second instead of a program's start. `docker pause`, `docker kill` and, for CPU time, `docker update`
+are Docker's own.
 """
 
 from __future__ import annotations
@@ -14,42 +15,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from breakroom.agent import cgroups
+from breakroom.agent import cgroups, kernel
 from breakroom.agent import container as processes
+from breakroom.agent.cpu import restored, throttled
 from breakroom.agent.errors import ActError
-from breakroom.platforms.base import Availability, Evidence, NodeView, PlatformError
+from breakroom.platforms.base import Evidence, PlatformError
 from breakroom.platforms.docker.connect import Daemon
+from breakroom.platforms.docker.cpu import cpu_evidence, limits_now, local_quota, require_share, set_limits
+from breakroom.platforms.docker.direct import ask_directly
 from breakroom.platforms.docker.front import Front
 from breakroom.platforms.docker.hands import Hands
+from breakroom.platforms.docker.lone import LoneContainer
 from breakroom.platforms.docker.names import mark
-from breakroom.spec.service import ServiceSpec
 
-__all__ = ["CANNOT", "ContainerActs", "Target"]
+__all__ = ["ContainerActs", "Target"]
 
 Target = tuple[str, int]
 """A container's full id and its main process's pid, as the daemon counts."""
 _LASTS_SECONDS = 3600.0
 """What is in force heals itself after this, should breakroom be killed."""
-_ONE_ENGINE = (
-    "a container stays on the engine that it was made on; `--platform swarm` moves tasks between nodes"
-)
-_NO_ORCHESTRATOR = "a plain container has no orchestrator; `--platform swarm` runs services"
 _KERNEL_ONLY = ("corrupt", "duplicate")
 _INGRESS_ONLY = ("reset",)
 
-CANNOT = {"drain": _ONE_ENGINE, "node_loss": _ONE_ENGINE, "partition.node": _ONE_ENGINE}
-"""Timeline actions that plain containers do not have, with the reason (`Capabilities.cannot`)."""
 
-
-class ContainerActs:
+class ContainerActs(LoneContainer):
     """The acts of a deployment whose tasks are starts of one container. A subclass knows the container."""
-
-    daemon: Daemon
 
     def __init__(
         self, daemon: Daemon, hands: Hands | None, run: str, probed: Mapping[str, Any] | None = None
     ) -> None:
-        self.daemon = daemon
+        super().__init__(daemon)
         self._hands = hands
         self._run = run
         self._probed = probed or {}
@@ -58,10 +53,22 @@ class ContainerActs:
         """For whom (a task, or `*`) a link is bad, and by what: `netem`, `nft`, `ingress`."""
         self._link: dict[str, Any] | None = None
         """In force by the kernel for every start, also those to come."""
+        self._cpu: dict[str, tuple[str, dict[str, int]]] = {}
+        """Of each task that has less CPU time: its container, and what that had before."""
 
     @property
     def front(self) -> Front:
         """What stands before the container."""
+        raise NotImplementedError
+
+    @property
+    def port(self) -> int:
+        """The port that the service listens on, inside."""
+        raise NotImplementedError
+
+    @property
+    def outside(self) -> tuple[str, int]:
+        """Where Docker publishes that port, behind the front; an address that can be reached from here."""
         raise NotImplementedError
 
     def target(self, task: str) -> Target:
@@ -209,62 +216,76 @@ class ContainerActs:
             return
         await self._do({"act": "memory-free", "mark": mark(self._run), "container": container})
 
-    # --- nodes and services, which a container has not ----------------------------------------------------------
+    # --- CPU time ---------------------------------------------------------------------------------------------
 
-    async def nodes(self) -> list[NodeView]:
-        """The daemon's machine."""
-        name = str(self.daemon.info.get("Name", ""))
-        return [
-            NodeView(
-                id=str(self.daemon.info.get("ID", name)), name=name, role="manager", status="ready",
-                availability="active", address=self.daemon.node_address, leader=True, here=True,
-            )
-        ]  # fmt: skip
-
-    async def set_availability(self, node: str, availability: Availability) -> Evidence:
-        """Refused: a container does not move.
+    async def throttle_cpu(self, task: str, share: float) -> Evidence:
+        """Leave the container `share` of one core; the evidence is the kernel's own quota for it.
 
         Raises:
-            PlatformError: `unsupported`, always.
+            ProcessLookupError: the task has no running process.
+            PlatformError: `unsupported`: less than the kernel can, or a daemon without quotas.
         """
-        raise PlatformError("unsupported", f"{node} cannot be made {availability}: {_ONE_ENGINE}")
+        require_share(self.daemon, share)
+        container, pid = self.target(task)
+        had = self._cpu.get(task) or (container, await limits_now(self.daemon, container))
+        self._cpu[task] = had
+        await set_limits(self.daemon, container, throttled(had[1], share))
+        seen = await self._quota(container, pid)
+        return cpu_evidence(share, seen, time.monotonic_ns())
 
-    async def cut_node(self, node: str, within: int) -> Evidence:
-        """Refused: a container does not move.
+    async def unthrottle_cpu(self, task: str) -> None:
+        """Give the container back what it had. Also at a task's end: the limit would be its next start's, too.
 
         Raises:
-            PlatformError: `unsupported`, always.
+            PlatformError: the daemon refuses, or is gone.
         """
-        raise PlatformError(
-            "unsupported", f"{node} cannot be cut off (for {within / 1e9:g} s): {_ONE_ENGINE}"
-        )
+        had = self._cpu.get(task)
+        if had is None:
+            return
+        try:
+            await set_limits(self.daemon, had[0], restored(had[1]))
+        except PlatformError as error:
+            if error.code != "not-found":
+                raise
+        self._cpu.pop(task, None)
 
-    async def heal_node(self, node: str) -> None:
-        """Nothing was cut."""
+    async def _quota(self, container: str, pid: int) -> tuple[int | None, int] | None:
+        seen = await local_quota(container, pid) if self.daemon.local else None
+        if seen is not None or self._hands is None:
+            return seen
+        try:
+            answer = await self._do({"act": "cpu-quota", "container": container, "pid": pid})
+        except PlatformError:
+            return None  # it was done all the same, and nobody can say so
+        return answer.get("quota_us"), int(answer["period_us"])
 
-    async def scale(self, replicas: int) -> None:
-        """Refused.
+    # --- the service itself, and its kernel -------------------------------------------------------------------
+
+    async def request_task(self, task: str, method: str, path: str) -> tuple[int, str]:
+        """One HTTP request inside the container, past its published port; without hands, at that port.
 
         Raises:
-            PlatformError: `unsupported`, always.
+            ProcessLookupError: the task has no running process.
+            PlatformError: `no-answer`; `unsupported`: no such method or path.
         """
-        raise PlatformError("unsupported", f"it cannot have {replicas} replicas: {_NO_ORCHESTRATOR}")
+        container, pid = self.target(task)
+        if self._hands is None:
+            return await ask_directly(*self.outside, method, path)
+        act = {"act": "request", "container": container, "pid": pid, "port": self.port}
+        answer = await self._do({**act, "method": method, "path": path})
+        return int(answer["status"]), str(answer["body"])
 
-    async def update(self, service: ServiceSpec) -> None:
-        """Refused.
-
-        Raises:
-            PlatformError: `unsupported`, always.
-        """
-        raise PlatformError("unsupported", f"{service.name} cannot be updated: {_NO_ORCHESTRATOR}")
-
-    async def rollback(self) -> None:
-        """Refused.
-
-        Raises:
-            PlatformError: `unsupported`, always.
-        """
-        raise PlatformError("unsupported", f"nothing can be rolled back: {_NO_ORCHESTRATOR}")
+    async def oom_kills(self) -> int | None:
+        """How many processes the kernel of the daemon's machine has killed for memory, this container's or not."""
+        if self.daemon.local:
+            with contextlib.suppress(ActError):
+                return await asyncio.to_thread(kernel.oom_kills)
+        if self._hands is None:
+            return None
+        try:
+            return int((await self._hands.act({"act": "oom-kills"}))["oom_kills"])
+        except PlatformError:
+            return None
 
     # --- how --------------------------------------------------------------------------------------------------
 

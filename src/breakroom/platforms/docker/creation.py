@@ -1,7 +1,7 @@
 """Making a container and its front, so that either both are there or neither.
 
 Used by `deployment`. The container's port outside is chosen here and fixed: Docker would choose another one at each
-restart.
+restart. A container that takes the place of another (`create_another`) keeps front and port.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import contextlib
 import re
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from breakroom.engine.shell.ports import NoFreePortError, PortPool
 from breakroom.journal.records import Problem
@@ -26,7 +27,15 @@ from breakroom.platforms.docker.translate import START_INTERVAL_API, container_b
 from breakroom.platforms.local_images import known_images
 from breakroom.spec.service import ServiceSpec
 
-__all__ = ["Made", "create", "explained", "is_course_image", "stop_signal_number"]
+__all__ = [
+    "Made",
+    "create",
+    "create_another",
+    "explained",
+    "is_course_image",
+    "require_image",
+    "stop_signal_number",
+]
 
 _NO_PROGRAM = re.compile(
     r"executable file not found|no such file or directory|exec format error", re.IGNORECASE
@@ -64,20 +73,12 @@ async def create(
     host_ip = own[0].host_ip if own else ""
     fixed = front == "native" and wanted > 0
     outside = (_address(daemon, host_ip if front == "native" else ""), wanted if fixed else _free(ports))
-    published = {
-        port.target: (port.host_ip or _address(daemon, ""), port.published) for port in spec.ports[1:]
-    }
-    if own:
-        published[own[0].target] = outside
+    name = object_name(run, *trial.split("/"))
     standing: Front | None = None
     try:
-        body = container_body(spec, run=run, trial=trial, published=published, api=daemon.api)
+        body = _body(daemon, spec, outside, run=run, trial=trial)
         standing = await _front(daemon, front, outside, host_ip, wanted, trial=trial, logs=logs, emit=emit)
-        name = object_name(run, *trial.split("/"))
-        with daemon.asking(f"create container {name}"):
-            answer = await daemon.docker._query_json(  # noqa: SLF001  # `create` keeps Docker's warnings to itself
-                "containers/create", "POST", data=body, params={"name": name}
-            )
+        identity, warnings = await _create(daemon, name, body)
     except BaseException as error:
         if standing is not None:
             await standing.close()
@@ -86,13 +87,45 @@ async def create(
         if isinstance(error, PlatformError):
             raise await explained(error, daemon, spec, wanted) from error
         raise
-    _say(daemon, spec, answer.get("Warnings") or (), trial, emit)
-    return Made(id=str(answer["Id"]), name=name, outside=outside, front=standing)
+    _say(daemon, spec, warnings, trial, emit)
+    return Made(id=identity, name=name, outside=outside, front=standing)
+
+
+async def create_another(
+    daemon: Daemon, made: Made, spec: ServiceSpec, *, run: str, trial: str, emit: Emit
+) -> Made:
+    """Create a container of the same name, port and front; the one before must be gone.
+
+    Raises:
+        PlatformError: as `create`.
+    """
+    try:
+        body = _body(daemon, spec, made.outside, run=run, trial=trial)
+        identity, warnings = await _create(daemon, made.name, body)
+    except PlatformError as error:
+        raise await explained(error, daemon, spec, made.outside[1]) from error
+    _say(daemon, spec, warnings, trial, emit)
+    return replace(made, id=identity)
 
 
 def is_course_image(image: str) -> bool:
     """Whether the image is one that `breakroom images` builds."""
     return normal_name(image) in known_images()
+
+
+async def require_image(daemon: Daemon, spec: ServiceSpec) -> None:
+    """See that the daemon has the service's image.
+
+    Raises:
+        PlatformError: `image-missing`, or the daemon is gone.
+    """
+    try:
+        with daemon.asking(f"look at image {spec.image}"):
+            await daemon.docker.images.inspect(spec.image)
+    except PlatformError as error:
+        if error.code not in {"image-missing", "not-found"}:
+            raise
+        raise image_missing(spec.image, course=is_course_image(spec.image)) from error
 
 
 async def explained(error: PlatformError, daemon: Daemon, spec: ServiceSpec, port: int) -> PlatformError:
@@ -115,6 +148,27 @@ def stop_signal_number(spec: ServiceSpec) -> str:
     with contextlib.suppress(KeyError):
         return str(int(signal.Signals[spec.stop_signal]))
     return ""
+
+
+def _body(
+    daemon: Daemon, spec: ServiceSpec, outside: tuple[str, int], *, run: str, trial: str
+) -> dict[str, Any]:
+    """What Docker is asked for: the first port is published at `outside`, others as the drill says."""
+    published = {
+        port.target: (port.host_ip or _address(daemon, ""), port.published) for port in spec.ports[1:]
+    }
+    if spec.ports:
+        published[spec.ports[0].target] = outside
+    return container_body(spec, run=run, trial=trial, published=published, api=daemon.api)
+
+
+async def _create(daemon: Daemon, name: str, body: dict[str, Any]) -> tuple[str, list[str]]:
+    """The new container's id, and Docker's warnings."""
+    with daemon.asking(f"create container {name}"):
+        answer = await daemon.docker._query_json(  # noqa: SLF001  # `create` keeps Docker's warnings to itself
+            "containers/create", "POST", data=body, params={"name": name}
+        )
+    return str(answer["Id"]), list(answer.get("Warnings") or ())
 
 
 async def _front(
@@ -150,9 +204,7 @@ def _free(ports: PortPool) -> int:
         raise PlatformError("port-taken", str(error)) from error
 
 
-def _say(
-    daemon: Daemon, spec: ServiceSpec, warnings: list[str] | tuple[str, ...], trial: str, emit: Emit
-) -> None:
+def _say(daemon: Daemon, spec: ServiceSpec, warnings: list[str], trial: str, emit: Emit) -> None:
     """What differs from what was asked for, in the journal."""
     now = time.monotonic_ns()
     for warning in warnings:

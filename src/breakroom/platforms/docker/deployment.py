@@ -7,9 +7,10 @@ Made by the platforms `docker` and `swarm` for contenders that run as a containe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,13 +20,21 @@ from breakroom.engine.shell.ports import PortPool
 from breakroom.platforms.base import Emit, Endpoint, PlatformError, TaskView
 from breakroom.platforms.docker.acts import ContainerActs, Target
 from breakroom.platforms.docker.connect import Daemon
-from breakroom.platforms.docker.creation import Made, create, explained, stop_signal_number
+from breakroom.platforms.docker.creation import (
+    Made,
+    create,
+    create_another,
+    explained,
+    require_image,
+    stop_signal_number,
+)
 from breakroom.platforms.docker.errors import CONNECTION_LOST
 from breakroom.platforms.docker.front import Front, FrontKind, taken
 from breakroom.platforms.docker.hands import Hands
-from breakroom.platforms.docker.life import Container, Lives
+from breakroom.platforms.docker.life import Container, Lives, Start
 from breakroom.platforms.docker.overview import docker_ps
 from breakroom.platforms.docker.ownership import leftovers
+from breakroom.platforms.docker.translate import require_image_and_port
 from breakroom.platforms.docker.watch import ContainerWatch
 from breakroom.spec.service import ServiceSpec
 
@@ -70,6 +79,7 @@ class DockerDeployment(ContainerActs):
             around.daemon, trial=around.trial, emit=around.emit, directory=around.directory
         )
         self._watch.on_start = self.impair_anew
+        self._watch.on_end = self._give_back_cpu
         self._made: Made | None = None
         self._lives: Lives | None = None
         self._closing = False
@@ -112,13 +122,10 @@ class DockerDeployment(ContainerActs):
         self._lives = Lives(
             Container(id=made.id, trial=around.trial, service=spec.name, node=node, image=spec.image)
         )
-        address = (
-            made.outside if made.outside[0] not in _ANY else (around.daemon.node_address, made.outside[1])
-        )
         self._watch.attach(
             self._lives,
             made.front,
-            address=address,
+            address=self.outside,
             stop_signal=stop_signal_number(spec),
             health=spec.has_healthcheck,
         )
@@ -129,7 +136,7 @@ class DockerDeployment(ContainerActs):
     async def tasks(self) -> list[TaskView]:
         """Every start of the container, newest first."""
         lives = _need(self._lives)
-        return lives.views(inside=frozenset(self._watch.inside), port=_need(self._made).outside[1])
+        return lives.views(inside=self._watch.inside, port=_need(self._made).outside[1])
 
     async def start(self) -> None:
         """Start the container (again, as an operator does); nothing if it runs.
@@ -155,6 +162,60 @@ class DockerDeployment(ContainerActs):
         with self.daemon.asking("stop the container"):
             await self._container.stop()
 
+    async def restart(self) -> None:
+        """`docker restart`; returns when it runs again. One that is paused goes on first, or Docker would refuse.
+
+        Raises:
+            PlatformError: `port-taken`, `program-missing`, or the daemon refused or is gone.
+        """
+        made = _need(self._made)
+        self._watch.write(*_need(self._lives).unwanted(time.monotonic_ns()))
+        await self._let_go_on()
+        try:
+            with self.daemon.asking(f"restart container {made.name}"):
+                await self._container.restart()
+        except PlatformError as error:
+            raise await explained(error, self.daemon, self._spec, made.outside[1]) from error
+
+    async def replace(self, service: ServiceSpec) -> None:
+        """`docker stop`, `docker rm`, `docker run` at the same port.
+
+        The image is looked for before anything is stopped. Should Docker refuse the new container all the same, the old
+        one is gone, and there is none.
+
+        Raises:
+            PlatformError: `image-missing` (nothing has changed then), `unsupported`, `port-taken`, `program-missing`,
+                or the daemon refused or is gone.
+        """
+        made, lives, around = _need(self._made), _need(self._lives), self._around
+        require_image_and_port(service, "Docker")
+        await require_image(self.daemon, service)
+        last = lives.current
+        self._watch.write(*lives.unwanted(time.monotonic_ns()))
+        await self._let_go_on()
+        with self.daemon.asking("stop the container"):
+            await self._container.stop()
+        if last is not None and not await self._ended(last):
+            raise PlatformError("act-failed", f"Docker does not tell of the end of container {made.name}")
+        with self.daemon.asking(f"remove container {made.name}"):
+            await self._container.delete(v=True)
+        making = asyncio.ensure_future(
+            create_another(
+                self.daemon, made, service, run=around.run, trial=around.trial, emit=self._watch.write
+            )
+        )
+        try:
+            self._made = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            # Docker may have made it already; whoever removes the deployment must know.
+            self._made = await making
+            raise
+        version = lives.container.version + 1
+        lives.replaced(replace(lives.container, id=self._made.id, image=service.image, version=version))
+        self._spec = service
+        self._watch.expect(stop_signal=stop_signal_number(service), health=service.has_healthcheck)
+        await self.start()
+
     async def kill_through_api(self, signal: str = "SIGKILL", *, task: str = "") -> None:  # noqa: ARG002
         """`docker kill`: Docker takes the end that follows for wanted, and does not revive the container.
 
@@ -174,12 +235,23 @@ class DockerDeployment(ContainerActs):
         start = lives.find(task) if task else lives.current
         if start is None or not start.alive or start.pid is None:
             raise ProcessLookupError(f"task {task or 'of the container'} has no running process")
-        return lives.container.id, start.pid
+        return start.container.id, start.pid
 
     @property
     def front(self) -> Front:
         """What stands before the container."""
         return _need(self._made).front
+
+    @property
+    def port(self) -> int:
+        """The port that the service listens on, inside."""
+        return self._spec.target_port
+
+    @property
+    def outside(self) -> tuple[str, int]:
+        """Where Docker publishes that port, behind the front; an address that can be reached from here."""
+        host, port = _need(self._made).outside
+        return (host if host not in _ANY else self.daemon.node_address), port
 
     def undo_args(self, subject: str) -> dict[str, str]:
         """How another process finds the container again."""
@@ -237,13 +309,28 @@ class DockerDeployment(ContainerActs):
         if current is None:
             return
         self._watch.write(*lives.unwanted(time.monotonic_ns()))
+        await self._let_go_on()
         with self.daemon.asking("stop the container"):
+            await self._container.stop(t=_GRACE_SECONDS)
+        await self._ended(current)
+
+    async def _ended(self, start: Start) -> bool:
+        """Wait until the journal shows how a start ended, and its log is kept, while there is one; whether so."""
+        watch = self._watch
+        await watch.until(lambda: watch.lost or watch.settled(start), _END_SECONDS)
+        return watch.settled(start)
+
+    async def _let_go_on(self) -> None:
+        """What is paused cannot be stopped: Docker refuses."""
+        with self.daemon.asking("unpause the container"):
             if (await self._container.show())["State"].get("Paused"):
                 await self._container.unpause()
-            await self._container.stop(t=_GRACE_SECONDS)
-        # The journal is to show how it ended, and its log is to be kept while there is one.
-        watch = self._watch
-        await watch.until(lambda: watch.lost or watch.settled(current), _END_SECONDS)
+
+    async def _give_back_cpu(self, task: str) -> None:
+        """A limit is the container's, and would be its next start's as well, which has done nothing to deserve it."""
+        if not self._closing:
+            with contextlib.suppress(PlatformError):
+                await self.unthrottle_cpu(task)
 
     async def _port_taken(self, made: Made) -> list[str]:
         """Docker's port, which its proxy may give back a moment after the container is gone."""

@@ -119,7 +119,8 @@ class HelperHands:
         self._daemon = daemon
         self._run = run
         self._image = image
-        self._lasting: set[str] = set()
+        self._lasting: dict[str, str] = {}
+        """Helpers that have left something running, each with the container that it is about (empty: the node)."""
 
     async def act(self, act: Act) -> Answer:
         """See `Hands.act`."""
@@ -139,11 +140,11 @@ class HelperHands:
             stays = act.get("act") in LASTING
         finally:
             if stays:
-                self._lasting.add(container.id)
+                self._lasting[container.id] = str(act.get("container") or "")
             else:
                 await asyncio.shield(self._remove(container.id))
         if act.get("act") in {"memory-free", "partition-clear"}:
-            await self._let_go()
+            await self._let_go(str(act.get("container") or ""))
         return answer
 
     async def close(self) -> tuple[str, ...]:
@@ -163,13 +164,13 @@ class HelperHands:
             await self._remove(made.id)
             raise
 
-    async def _let_go(self) -> None:
-        """Wait for the helpers whose work has just been ended; those with other work stay."""
-        for container in tuple(self._lasting):
+    async def _let_go(self, about: str) -> None:
+        """Wait for the helpers whose work on that container has just been ended; those with other work stay."""
+        for helper in [helper for helper, container in self._lasting.items() if container == about]:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
-                    await self._gone(container)
-                    self._lasting.discard(container)
+                    await self._gone(helper)
+                    self._lasting.pop(helper, None)
 
     async def _remove(self, container: str) -> None:
         """Remove it, running or not, and see that it is gone; the daemon may be removing it already.
@@ -185,7 +186,7 @@ class HelperHands:
                     raise
             async with asyncio.timeout(_GONE_SECONDS):
                 await self._gone(container)
-        self._lasting.discard(container)
+        self._lasting.pop(container, None)
 
     async def _gone(self, container: str) -> None:
         while True:

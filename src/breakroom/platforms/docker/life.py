@@ -2,6 +2,7 @@
 
 Used by `deployment`. Every start is a task of its own (slot 1), as on the local platform. The first bears the
 container's short id, which is also its host name, by which the sample apps answer; later ones add a number: `4f1c….2`.
+A container that takes the place of another goes on in the same book, with a version one higher.
 Docker numbers an end by signal as 128 + the signal (runc), so an exit status from 129 to 192 is told as that signal;
 a program that exits with such a number by itself cannot be told apart, here as everywhere in Docker.
 """
@@ -9,6 +10,7 @@ a program that exits with such a number by itself cannot be told apart, here as 
 from __future__ import annotations
 
 import signal
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import msgspec
@@ -36,6 +38,8 @@ class Container:
     service: str
     node: str
     image: str
+    version: int = 1
+    """Counts the containers that have had this place."""
 
     @property
     def short(self) -> str:
@@ -47,6 +51,7 @@ class Container:
 class Start:
     """One start of the container: a task."""
 
+    container: Container
     task: str
     number: int
     state: str = "new"
@@ -72,10 +77,11 @@ _OOM_BEFORE_END = 5_000_000_000
 
 
 class Lives:
-    """All starts of one container. Each method returns the records of what is new, none if nothing is."""
+    """All starts of one container, and of those whose place it took. Each method returns what is new as records."""
 
     def __init__(self, container: Container) -> None:
         self.container = container
+        """The one that is there now."""
         self.starts: list[Start] = []
 
     @property
@@ -87,13 +93,24 @@ class Lives:
         """The start with that task id."""
         return next((start for start in self.starts if start.task == task), None)
 
+    def replaced(self, container: Container) -> None:
+        """The container is gone, and another one has its place: what is told from now on is of that one.
+
+        Raises:
+            ValueError: the last start has not ended.
+        """
+        if self.current is not None and self.current.alive:
+            raise ValueError(f"task {self.current.task} is still {self.current.state}")
+        self.container = container
+
     def begin(self, t: int, *, unix: int | None = None) -> list[TaskChanged]:
         """Docker has begun to start it (or is told to): a new task, unless one is on its way already."""
         if self.current is not None and self.current.alive:
             return self._move(self.current, "starting", t, unix) if self.current.state == "new" else []
-        number = len(self.starts) + 1
-        task = self.container.short if number == 1 else f"{self.container.short}.{number}"
-        start = Start(task=task, number=number, state="starting")
+        container = self.container
+        number = sum(start.container is container for start in self.starts) + 1
+        task = container.short if number == 1 else f"{container.short}.{number}"
+        start = Start(container=container, task=task, number=number, state="starting")
         self.starts.append(start)
         return [self._record(start, t, unix)]
 
@@ -150,21 +167,21 @@ class Lives:
         )
         return [start.last]
 
-    def views(self, *, inside: frozenset[str], port: int | None) -> list[TaskView]:
+    def views(self, *, inside: AbstractSet[str], port: int | None) -> list[TaskView]:
         """The starts as the platform protocol has them, newest first. `inside`: tasks in rotation."""
         return [
             TaskView(
                 id=start.task,
                 slot=1,
-                node=self.container.node,
+                node=start.container.node,
                 state=start.state,
                 desired=start.desired,
                 in_rotation=start.task in inside,
                 healthy=start.healthy,
                 pid=start.pid if start.alive else None,
-                version=1,
+                version=start.container.version,
                 port=port if start.alive else None,
-                container=self.container.id,
+                container=start.container.id,
             )
             for start in reversed(self.starts)
         ]
@@ -174,7 +191,7 @@ class Lives:
         return [self._record(start, t, unix)]
 
     def _record(self, start: Start, t: int, unix: int | None) -> TaskChanged:
-        container = self.container
+        container = start.container
         start.last = TaskChanged(
             t=t,
             trial=container.trial,
@@ -185,7 +202,7 @@ class Lives:
             state=start.state,
             desired=start.desired,
             image=container.image,
-            version=1,
+            version=container.version,
             pid=start.pid,
             platform_unix_ns=unix,
         )

@@ -13,14 +13,15 @@ from typing import Any, Literal
 from breakroom.engine.shell.ports import PortPool
 from breakroom.journal import registry
 from breakroom.platforms.base import Capabilities, Emit, PlatformError, RunInfo
-from breakroom.platforms.docker.acts import CANNOT
 from breakroom.platforms.docker.connect import Daemon, connect
+from breakroom.platforms.docker.cpu import NO_QUOTA
 from breakroom.platforms.docker.creation import is_course_image
 from breakroom.platforms.docker.deployment import Circumstances, DockerDeployment
 from breakroom.platforms.docker.errors import CONNECTION_LOST, image_missing
 from breakroom.platforms.docker.front import FrontKind
 from breakroom.platforms.docker.hands import Hands, hands_for
 from breakroom.platforms.docker.images import Images
+from breakroom.platforms.docker.lone import CANNOT
 from breakroom.platforms.docker.ownership import leftovers
 from breakroom.spec.drill import Contender
 from breakroom.spec.service import ServiceSpec
@@ -206,6 +207,8 @@ class DockerPlatform:
         found = dict(CANNOT)
         if self._hands is None:
             found["memory"] = self._no_hands
+        if self._daemon is not None and not self._daemon.info.get("CpuCfsQuota", True):
+            found["cpu"] = NO_QUOTA
         if not self._works("netem"):
             found |= {"network.corrupt": _PACKETS, "network.duplicate": _PACKETS}
             if front == "native":

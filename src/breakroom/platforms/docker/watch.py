@@ -56,6 +56,7 @@ class ContainerWatch:
         self._front: Front | None = None
         self._address = ("", 0)
         self._stop_signal = ""
+        self._follows_health = False
         self.lives: Lives | None = None
         self.inside: set[str] = set()
         """Tasks in rotation."""
@@ -69,6 +70,8 @@ class ContainerWatch:
         """Whether the end of the container is wanted, and with it whatever else ends."""
         self.on_start: Callable[[str], Awaitable[None]] | None = None
         """Called for each task that has begun to run, after it was written."""
+        self.on_end: Callable[[str], Awaitable[None]] | None = None
+        """Called for each task that has ended, after it was written."""
 
     async def open(self) -> None:
         """Begin to listen; what happens from now on is heard.
@@ -85,10 +88,15 @@ class ContainerWatch:
     ) -> None:
         """The container is made: `address` is where its port is published, behind the front."""
         self.lives, self._front, self._address = lives, front, address
-        self._stop_signal = stop_signal
-        if health:
-            self._background.start(self._follow_health(lives), name=f"health of {self._trial}")
+        self.expect(stop_signal=stop_signal, health=health)
         self._attached.set_result(None)
+
+    def expect(self, *, stop_signal: str, health: bool) -> None:
+        """What the container that is there now is asked to stop by, and whether it has a health check."""
+        self._stop_signal = stop_signal
+        if health and not self._follows_health and self.lives is not None:
+            self._follows_health = True
+            self._background.start(self._follow_health(self.lives), name=f"health of {self._trial}")
 
     async def close(self) -> None:
         """Stop watching."""
@@ -212,6 +220,8 @@ class ContainerWatch:
         oom = bool(state.get("OOMKilled")) and not state.get("Running")
         self.write(*lives.ended(at, exit_code=code, oom_killed=oom, unix=unix))
         self._health_due.set()
+        if self.on_end is not None:
+            await self.on_end(start.task)
         # What the start before wrote was all read by then; when this one began, Docker may have noted too late.
         since, self._log_told = self._log_told, event.unix_ns
         self._background.start(

@@ -14,13 +14,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from breakroom.agent import container as processes
+from breakroom.agent import kernel
 from breakroom.agent.errors import ActError
 from breakroom.platforms.base import Evidence, PlatformError
 from breakroom.platforms.docker.connect import Daemon
+from breakroom.platforms.docker.direct import ask_directly
 from breakroom.platforms.docker.front import Front
-from breakroom.platforms.docker.names import mark
+from breakroom.platforms.swarm.cpu import TaskCpu
 from breakroom.platforms.swarm.hands import SwarmHands
 from breakroom.platforms.swarm.nodes import NodeList
+from breakroom.platforms.swarm.reach import refusal
 from breakroom.platforms.swarm.tasks import SwarmTask
 from breakroom.platforms.swarm.witness import Witness
 
@@ -35,17 +38,13 @@ _LOOK_SECONDS = 0.2
 _BACK_NS = 30_000_000_000
 _KERNEL_ONLY = ("corrupt", "duplicate")
 _INGRESS_ONLY = ("reset",)
-_GONE = frozenset({"gone", "not-in-container"})
 
 
-class TaskActs:
+class TaskActs(TaskCpu):
     """The acts of one deployment."""
 
     def __init__(self, daemon: Daemon, nodes: NodeList, *, run: str, hands: SwarmHands) -> None:
-        self._daemon = daemon
-        self._nodes = nodes
-        self._mark = mark(run)
-        self._hands = hands
+        super().__init__(daemon, nodes, run=run, hands=hands)
         self._link: dict[str, Any] | None = None
         """In force by the kernel for every task, also for those to come."""
         self._healed_at: dict[str, int] = {}
@@ -66,7 +65,7 @@ class TaskActs:
                 return tuple(processes.send_signal(task.container, task.pid or 0, number, match))
             except ActError as error:
                 if error.code != "permission-denied":
-                    raise _refusal(error.code, str(error)) from error
+                    raise refusal(error.code, str(error)) from error
         act = {"act": "signal", "signal": signal, **({"match": match} if match else {})}
         answer = await self._in_task(task, act)
         return tuple(int(pid) for pid in answer.get("pids") or ())
@@ -114,6 +113,49 @@ class TaskActs:
         except PlatformError as error:
             if error.code not in {"not-found", "refused", "docker-error", "failed"}:
                 raise
+
+    # --- the service itself, and its kernels -------------------------------------------------------------------
+
+    async def request(self, task: SwarmTask, port: int, method: str, path: str) -> tuple[int, str]:
+        """One HTTP request inside the task's container; where nobody has hands there, at its own port on its node.
+
+        Raises:
+            ProcessLookupError: it is gone.
+            PlatformError: `no-answer`; `unsupported`: neither way, or no such method or path.
+        """
+        own = task.ports.get(port)
+        if own and not self._hands.reaches(task.node):
+            return await ask_directly(self._reached_at(task.node), own, method, path)
+        answer = await self._in_task(task, {"act": "request", "port": port, "method": method, "path": path})
+        return int(answer["status"]), str(answer["body"])
+
+    async def was_oom(self, task: SwarmTask) -> bool:
+        """Whether the engine of its node, another one, says that memory ran out in it; False if it cannot be asked."""
+        try:
+            return bool((await self._in_task(task, {"act": "docker-look"})).get("oom_killed"))
+        except (ProcessLookupError, PlatformError):
+            return False
+
+    async def oom_kills(self) -> int | None:
+        """What the kernels of all the Swarm's nodes have counted, those that several nodes share once.
+
+        None as soon as one of them cannot be asked: a sum that lacks a node now and not before would say nothing.
+        """
+        counted: dict[str, int] = {}
+        for node in tuple(self._nodes.rows):
+            try:
+                answer = await self._hands.act({"act": "oom-kills"}, node=node)
+            except PlatformError:
+                return await self._own_oom_kills()
+            counted[str(answer["at"]["boot"])] = int(answer["oom_kills"])
+        return sum(counted.values())
+
+    async def _own_oom_kills(self) -> int | None:
+        """Without anybody's help: this machine's kernel, if the whole Swarm is on it."""
+        if self._daemon.local and len(self._nodes.rows) == 1:
+            with contextlib.suppress(ActError):
+                return await asyncio.to_thread(kernel.oom_kills)
+        return None
 
     # --- links ------------------------------------------------------------------------------------------------
 
@@ -278,37 +320,3 @@ class TaskActs:
                     if error.code != "unsupported":
                         raise
         return Evidence(holds=True, t=time.monotonic_ns(), means="cleared")
-
-    def _own(self, task: SwarmTask) -> bool:
-        """Whether the task's process is one of this machine's, which can be signalled without anybody's help."""
-        return self._daemon.local and self._nodes.is_here(task.node) and bool(task.pid)
-
-    async def _in_task(self, task: SwarmTask, act: dict[str, Any]) -> dict[str, Any]:
-        self._need_hands(task.node, f"reach task {task.id}")
-        whom = {"container": task.container, "pid": task.pid}
-        try:
-            return await self._hands.act({**act, **whom}, node=task.node)
-        except PlatformError as error:
-            raise _refusal(error.code, str(error), error.hint) from error
-
-    def _need_hands(self, node: str, doing: str) -> None:
-        if not self._hands.reaches(node):
-            raise PlatformError(
-                "unsupported",
-                f"cannot {doing}: breakroom has no agent on node {self._nodes.names.get(node, node)}",
-                "`breakroom images` builds the agent's image; it must be on every node that a drill acts on",
-            )
-
-    def _when(self, node: str, answer: dict[str, Any]) -> int:
-        """When an act was done, by its own account if that is of this machine's clock."""
-        done = (answer.get("at") or {}).get("monotonic_ns")
-        if self._daemon.local and self._nodes.is_here(node) and isinstance(done, int):
-            return min(done, time.monotonic_ns())
-        return time.monotonic_ns()
-
-
-def _refusal(code: str, message: str, hint: str = "") -> Exception:
-    """A refused act as the platform protocol has it."""
-    if code in _GONE:
-        return ProcessLookupError(message)
-    return PlatformError("unsupported" if code == "bad-act" else code, message, hint)

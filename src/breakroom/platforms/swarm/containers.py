@@ -39,6 +39,8 @@ class ContainerNews:
     container: str
     pid: int = 0
     exit_code: int = 0
+    oom: bool = False
+    """Of an end: whether Docker says that it was killed for memory."""
     healthy: bool | None = None
     probes: tuple[HealthChanged, ...] = ()
     """Health probes that were not told of before."""
@@ -85,7 +87,9 @@ class ContainerEvents:
                 news = ContainerNews(what="start", t=t, task=task, container=event.id, pid=pid)
             case "die":
                 code = int(event.attributes.get("exitCode") or 0)
-                news = ContainerNews(what="die", t=t, task=task, container=event.id, exit_code=code)
+                state = (await self._shown(event.id)).get("State") or {}
+                oom = bool(state.get("OOMKilled"))
+                news = ContainerNews(what="die", t=t, task=task, container=event.id, exit_code=code, oom=oom)
             case "oom":
                 news = ContainerNews(what="oom", t=t, task=task, container=event.id)
             case "health_status":

@@ -18,6 +18,7 @@ from breakroom.journal import registry
 from breakroom.journal.records import Problem
 from breakroom.platforms.base import Capabilities, Deployment, Emit, Endpoint, PlatformError, RunInfo
 from breakroom.platforms.docker.connect import Daemon, connect
+from breakroom.platforms.docker.cpu import NO_QUOTA
 from breakroom.platforms.docker.creation import explained, is_course_image
 from breakroom.platforms.docker.deployment import Circumstances, DockerDeployment
 from breakroom.platforms.docker.errors import image_missing
@@ -335,6 +336,10 @@ class SwarmPlatform:
             cannot |= {"node_loss": reason, "partition.node": reason}
         if hands.why_not_here:
             cannot["memory"] = hands.why_not_here
+            if self._front_kind == "native":
+                cannot["request"] = f"{hands.why_not_here}; and the routing mesh gives a request to any task"
+        if not self._known.info.get("CpuCfsQuota", True):
+            cannot["cpu"] = NO_QUOTA
         if not hands.works("netem"):
             cannot |= {"network.corrupt": _PACKETS, "network.duplicate": _PACKETS}
             if self._front_kind == "native":

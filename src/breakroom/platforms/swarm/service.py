@@ -36,6 +36,7 @@ from breakroom.platforms.swarm.keeper import TaskKeeper
 from breakroom.platforms.swarm.nodes import NodeList
 from breakroom.platforms.swarm.overview import service_ps
 from breakroom.platforms.swarm.patience import through_elections
+from breakroom.platforms.swarm.refusals import Orchestrated
 from breakroom.platforms.swarm.tasks import SwarmTask
 from breakroom.platforms.swarm.translate import PublishMode, service_body
 from breakroom.platforms.swarm.watcher import SwarmWatcher
@@ -48,7 +49,7 @@ _REMOVAL_SECONDS = 20.0
 _OUT_OF_SEQUENCE = "out of sequence"
 
 
-class SwarmDeployment:
+class SwarmDeployment(Orchestrated):
     """One service; `open` creates it, and `endpoint` is known from then on."""
 
     endpoint: Endpoint
@@ -130,6 +131,7 @@ class SwarmDeployment:
             emit=self.emit,
             on_started=self._began,
             on_ended=self._keeper.ended,
+            was_oom=self._acts.was_oom,
         )
         self._watcher.start()
         self._keeper.start()
@@ -190,22 +192,6 @@ class SwarmDeployment:
         """
         await self._change(f"roll back service {self._name}", lambda spec: spec, rollback=True)
 
-    async def start(self) -> None:
-        """Containers only.
-
-        Raises:
-            PlatformError: always.
-        """
-        raise _only_containers("started")
-
-    async def stop(self) -> None:
-        """Containers only.
-
-        Raises:
-            PlatformError: always.
-        """
-        raise _only_containers("stopped")
-
     async def set_availability(self, node: str, availability: Availability) -> Evidence:
         """`docker node update --availability`, marked so that it can be taken back."""
         self._watching.nudge()
@@ -264,6 +250,24 @@ class SwarmDeployment:
         known = self._watching.book.tasks.get(task)
         if known is not None:
             await self._acts.free_memory(known)
+
+    async def throttle_cpu(self, task: str, share: float) -> Evidence:
+        """Leave the task `share` of one core."""
+        return await self._acts.throttle_cpu(await self._running(task), share)
+
+    async def unthrottle_cpu(self, task: str) -> None:
+        """Give it back what it had."""
+        known = self._watching.book.tasks.get(task)
+        if known is not None and known.alive:
+            await self._acts.unthrottle_cpu(known)
+
+    async def request_task(self, task: str, method: str, path: str) -> tuple[int, str]:
+        """Send the task itself one HTTP request."""
+        return await self._acts.request(await self._running(task), self._spec.target_port, method, path)
+
+    async def oom_kills(self) -> int | None:
+        """The count of all the Swarm's nodes' kernels; None if one of them cannot be asked."""
+        return await self._acts.oom_kills()
 
     async def cut_node(self, node: str, within: int) -> Evidence:
         """Cut a node off from every other.
@@ -416,9 +420,3 @@ class SwarmDeployment:
             port=task.ports.get(self._spec.target_port) if here and task.alive else None,
             container=task.container,
         )
-
-
-def _only_containers(done: str) -> PlatformError:
-    return PlatformError(
-        "unsupported", f"a service is not {done} as a container is: its orchestrator decides"
-    )

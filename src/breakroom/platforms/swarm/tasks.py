@@ -8,6 +8,7 @@ happened between two looks is put in order by the times that Swarm itself keeps 
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +54,7 @@ class SwarmTask:
     pid: int | None = None
     exit_code: int | None = None
     oom: bool = False
+    """Whether memory ran out in it, by its node's Docker."""
     died: bool = False
     """Its container was seen to end, whatever state Swarm has for it so far."""
     healthy: bool | None = None
@@ -63,6 +65,11 @@ class SwarmTask:
     def alive(self) -> bool:
         """Whether it has a process that runs, as far as is known."""
         return self.state not in TERMINAL and not self.died
+
+    @property
+    def killed(self) -> bool:
+        """Whether it has ended by SIGKILL, as memory's end would have it; a task may survive what ran out in it."""
+        return self.exit_code is not None and signal_of(self.exit_code) == signal.SIGKILL
 
 
 class TaskBook:
@@ -114,6 +121,14 @@ class TaskBook:
         if self.withdrawn:
             task.state, task.message = "shutdown", "shutdown"
         return [self._record(task, t, names)]
+
+    def out_of_memory(self, task_id: str, t: int, names: Mapping[str, str]) -> list[TaskChanged]:
+        """Its node's Docker says that memory ran out in it (Swarm does not); maybe after the end that it explains."""
+        task = self.tasks.get(task_id)
+        if task is None or task.oom:
+            return []
+        task.oom = True
+        return [self._record(task, t, names)] if task.killed else []
 
     def withdraw(self, t: int, names: Mapping[str, str]) -> list[TaskChanged]:
         """The service is removed, and Swarm will not tell of its tasks any more: they are wanted no longer."""
@@ -227,7 +242,7 @@ class TaskBook:
             error=task.error,
             exit_code=task.exit_code,
             signal=None if task.exit_code is None else signal_of(task.exit_code),
-            oom_killed=task.oom and task.exit_code is not None,
+            oom_killed=task.oom and task.killed,
             pid=task.pid,
             platform_unix_ns=task.state_unix,
         )

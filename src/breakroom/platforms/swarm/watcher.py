@@ -17,6 +17,7 @@ from typing import Any
 
 from aiodocker.exceptions import DockerError
 
+from breakroom.engine.shell.background import Background
 from breakroom.journal.records import Problem, Record, TaskChanged, UpdateChanged
 from breakroom.platforms.base import Emit, PlatformError
 from breakroom.platforms.docker.clock import parse_time
@@ -56,6 +57,7 @@ class SwarmWatcher:
         emit: Emit,
         on_started: Callable[[SwarmTask], Awaitable[None]],
         on_ended: Callable[[SwarmTask], None],
+        was_oom: Callable[[SwarmTask], Awaitable[bool]],
     ) -> None:
         self.nodes = nodes
         self.book = TaskBook(trial=trial, service=service, tell_time=self._tell)
@@ -68,6 +70,8 @@ class SwarmWatcher:
         self._front = front
         self._emit = emit
         self._on_started, self._on_ended = on_started, on_ended
+        self._was_oom = was_oom
+        self._asking = Background(asyncio.get_running_loop())
         self._withdrawn = False
         self._out: set[str] = set()
         """Tasks that were in rotation and left it: Swarm never puts one back."""
@@ -97,6 +101,7 @@ class SwarmWatcher:
         running, self._running = self._running, []
         for task in running:
             task.cancel()
+        await self._asking.cancel_all()
         self._deaths.close()
         for done in await asyncio.gather(*running, return_exceptions=True):
             if isinstance(done, Exception):
@@ -215,8 +220,9 @@ class SwarmWatcher:
                 if self._daemon.local:
                     self._deaths.watch(task.id, news.pid)
             case "oom":
-                task.oom = True
+                self._write(self.book.out_of_memory(task.id, news.t, self.nodes.names))
             case "die":
+                task.oom = task.oom or news.oom
                 # The kernel told of the process's end some hundredths of a second before Docker did.
                 at = self._deaths.of(task.id, news.t)
                 self._write(self.book.ended(task.id, news.exit_code, at, self.nodes.names))
@@ -243,6 +249,13 @@ class SwarmWatcher:
             if ended and task.id not in self._ended:
                 self._ended.add(task.id)
                 self._on_ended(task)
+                if task.killed and not self.nodes.is_here(task.node):
+                    self._asking.start(self._explain(task), name=f"what killed {task.id}")
+
+    async def _explain(self, task: SwarmTask) -> None:
+        """Find out of a task elsewhere whether memory ran out in it: its node's Docker knows, and no event tells."""
+        if await self._was_oom(task):
+            self._write(self.book.out_of_memory(task.id, time.monotonic_ns(), self.nodes.names))
 
     def _enter(self, task: SwarmTask, t: int | None) -> None:
         port = task.ports.get(self._target, 0)
