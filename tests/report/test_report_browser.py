@@ -15,6 +15,7 @@ from breakroom.analysis.series import TrialSeries
 from breakroom.i18n import LANGUAGES, translator
 from breakroom.report.html import render_html
 from breakroom.report.view import view_of
+from report.whole_run import DRILLS, whole_run
 
 Made = tuple[RunResults, dict[str, TrialSeries]]
 CHROMIUM = shutil.which("chromium")
@@ -56,13 +57,13 @@ class Opened:
         self.page.goto(path.as_uri())
 
     def drawn(self, lang: str) -> list[str]:
-        """Names of the charts that are drawn and visible, once the last one is."""
-        self.page.wait_for_selector(f"main[lang={lang}] .plot[data-figure=recovery] svg.main-svg")
-        names: list[str] = self.page.eval_on_selector_all(
-            f"main[lang={lang}] .plot",
-            "plots => plots.filter(p => p.querySelector('svg.main-svg')).map(p => p.dataset.figure)",
-        )
-        return names
+        """Names of the charts, each of which is drawn when it is scrolled to."""
+        self.page.evaluate("document.querySelectorAll('.drill').forEach(part => (part.open = true))")
+        plots = self.page.locator(f"main[lang={lang}] .plot")
+        for number in range(plots.count()):
+            plots.nth(number).scroll_into_view_if_needed()
+            plots.nth(number).locator("svg.main-svg").first.wait_for()
+        return [str(plot.get_attribute("data-figure")) for plot in plots.all()]
 
     def chart_text(self, lang: str, name: str) -> str:
         return str(self.page.text_content(f"main[lang={lang}] .plot[data-figure={name}]"))
@@ -85,6 +86,17 @@ def opened(browser: Any, made: Callable[..., Made], tmp_path: Path) -> Iterator[
     yield open_report
     for page in pages:
         page.page.context.close()
+
+
+@pytest.fixture
+def opened_whole(browser: Any, tmp_path: Path) -> Iterator[Opened]:
+    results, series = whole_run()
+    path = tmp_path / "report.html"
+    views = {language: view_of(results, translator(language)) for language in LANGUAGES}
+    path.write_text(render_html(results, series, views, "en"), encoding="utf-8")
+    page = Opened(browser, path)
+    yield page
+    page.page.context.close()
 
 
 def _until(report: Opened, expression: str) -> None:
@@ -154,4 +166,33 @@ def test_hostile_names_run_no_script_in_charts_or_text(opened: Callable[..., Ope
     assert report.page.evaluate("window.hit === undefined")
     assert name in report.chart_text("en", "timeline")
     assert report.page.locator("img").count() == 0
+    assert report.complaints == []
+
+
+def test_a_run_of_many_drills_draws_each_drills_charts_when_they_come_into_sight(
+    opened_whole: Opened,
+) -> None:
+    report = opened_whole
+    _until(
+        report,
+        "document.querySelectorAll('.plot svg.main-svg').length >= 0 && document.readyState === 'complete'",
+    )
+    last = f"main[lang=en] #en-{len(DRILLS)}"
+    assert report.page.locator(f"{last} ~ section .plot svg.main-svg").count() == 0
+    names = report.drawn("en")
+    assert names.count("timeline") == names.count("recovery") == len(DRILLS)
+    assert names.count("scaling") == names.count("impairment") == 1
+    assert report.complaints == []
+
+
+def test_the_contents_lead_to_a_drill_and_the_other_language_opens_at_the_same_one(
+    opened_whole: Opened,
+) -> None:
+    report = opened_whole
+    report.page.click(".contents[lang=en] summary")
+    report.page.click(".contents[lang=en] a[href='#en-3']")
+    _until(report, "Math.abs(document.getElementById('en-3').getBoundingClientRect().top) < 130")
+    assert not report.page.is_visible(".contents[lang=en] ol")
+    report.page.click("[data-set-lang=ko]")
+    _until(report, "Math.abs(document.getElementById('ko-3').getBoundingClientRect().top) < 130")
     assert report.complaints == []

@@ -7,6 +7,7 @@
   const coarse = matchMedia("(pointer: coarse)").matches;
   const printWidth = 690;
   let printing = false;
+  let folded = [];
 
   const page = () => document.querySelector("main.page:not([hidden])");
 
@@ -129,12 +130,20 @@
 
   function setLanguage(lang) {
     const place = placeOf();
+    const folds = new Map([...page().querySelectorAll(".drill")].map((part) => [part.id.slice(3), part.open]));
     document.querySelectorAll("main.page, .contents").forEach((part) => (part.hidden = part.lang !== lang));
     document.querySelectorAll("[data-set-lang]").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.setLang === lang)));
     document.documentElement.lang = lang;
     document.title = page().dataset.title;
+    document.querySelectorAll(".drill").forEach((part) => (part.open = folds.get(part.id.slice(3)) ?? part.open));
     if (place) document.getElementById(place.replace(/^../, lang))?.scrollIntoView();
     drawInSight();
+  }
+
+  // A drill's part is folded while there are many; whoever is sent there wants to read it.
+  function unfold(id) {
+    const part = document.getElementById(id);
+    if (part && part.tagName === "DETAILS") part.open = true;
   }
 
   // The part that is being read, so that the other language opens at the same one.
@@ -145,6 +154,8 @@
 
   document.addEventListener("click", (event) => {
     const contents = document.querySelector(".contents[open]");
+    const link = event.target.closest("a[href^='#']");
+    if (link) unfold(link.hash.slice(1));
     if (contents && (event.target.closest(".contents a") || !contents.contains(event.target))) contents.open = false;
     const button = event.target.closest("button");
     if (!button) return;
@@ -165,14 +176,18 @@
   // Paper is light and narrow, whatever the screen is.
   addEventListener("beforeprint", () => {
     printing = true;
+    folded = [...page().querySelectorAll(".drill:not([open])")];
+    folded.forEach((part) => (part.open = true));
     document.documentElement.dataset.theme = "light";
     drawAll();
   });
   addEventListener("afterprint", () => {
     printing = false;
+    folded.forEach((part) => (part.open = false));
     delete document.documentElement.dataset.theme;
     drawInSight();
   });
 
+  if (location.hash) unfold(decodeURIComponent(location.hash.slice(1)));
   drawInSight();
 })();
