@@ -1,4 +1,4 @@
-"""CPU time bounded in a version 2 hierarchy, where one group has to serve limit, freezer and quota: on a stock kernel."""
+"""CPU time bounded in a version 2 hierarchy, where one group serves limit, freezer and quota: on a stock kernel."""
 
 from __future__ import annotations
 
