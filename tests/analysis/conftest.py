@@ -13,6 +13,9 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
+from breakroom.analysis.facts import TrialFacts, trial_facts
+from breakroom.analysis.results import TrialResults
+from breakroom.analysis.run import analyse
 from breakroom.journal.records import (
     ActionChanged,
     CleanlinessChecked,
@@ -67,7 +70,8 @@ class Scene:
     seed: int = 7
 
     def trial(self, contender: str, repeat: int = 1, **options: Any) -> TrialScene:
-        trial = TrialScene(self, f"kill/{contender}/{repeat}", contender, repeat, **options)
+        drill = options.get("drill", "kill")
+        trial = TrialScene(self, f"{drill}/{contender}/{repeat}", contender, repeat, **options)
         self.trials.append(trial.id)
         return trial
 
@@ -127,6 +131,10 @@ class TrialScene:
     load: LoadSpec | None = None
     seed: int = 8
     shared: dict[str, Any] = field(default_factory=dict)
+    drill: str = "kill"
+    service: dict[str, Any] = field(default_factory=dict)
+    """Laid over the service that `start` makes."""
+    operator: dict[str, Any] | None = None
 
     def add(self, kind: Callable[..., Record], ms: float, /, **values: Any) -> None:
         self.scene.records.append(kind(t=at(ms), trial=self.id, **values))
@@ -136,6 +144,7 @@ class TrialScene:
             "restart": self.restart,
             "deploy": {"replicas": self.replicas, "restart_policy": {"delay": 0}},
             "healthcheck": {"test": ["HTTP", "/health"], "interval": 1_000 * MS} if self.health else None,
+            **self.service,
         }
         shared = {"seed": self.seed, **self.shared}
         expect = [
@@ -145,7 +154,7 @@ class TrialScene:
         self.add(
             TrialStarted,
             ms,
-            drill="kill",
+            drill=self.drill,
             contender=self.contender,
             repeat=self.repeat,
             runs_as=self.runs_as,
@@ -156,7 +165,14 @@ class TrialScene:
                 "title": {"en": "Kill"},
                 "steady_state": {"duration": 3_000 * MS, "within": 30_000 * MS},
                 "recovered": {"stable": 3_000 * MS, "within": 60_000 * MS},
-                "contenders": [{"name": self.contender, "service": service, "description": {"en": "d"}}],
+                "contenders": [
+                    {
+                        "name": self.contender,
+                        "service": service,
+                        "description": {"en": "d"},
+                        "operator": self.operator,
+                    }
+                ],
                 "expect": expect,
             },
         )
@@ -383,6 +399,38 @@ def single(
         completed=len(samples),
     )
     trial.end(act + 3_320)
+    return trial
+
+
+def observed(
+    scene: Scene, samples: list[Sample] | None = None, *, end: float = 8_000.0, **options: Any
+) -> TrialScene:
+    """A trial that is up and steady from -4 s on and observed from -5 ms until `end`; what is done to it is to come."""
+    trial = scene.trial(options.pop("contender", "orchestrated"), **options)
+    trial.start(-5_000)
+    for slot in range(1, trial.replicas + 1):
+        trial.running(-4_900, f"t{slot}", slot)
+    found = probes(-4_003, end) if samples is None else samples
+    trial.stream("probe", found, opened=-4_003, closed=None)
+    trial.phase(-4_000, "steadying")
+    trial.phase(-5, "faulting")
+    trial.phase(end, "undoing")
+    count = len(found)
+    trial.add(StreamClosed, end + 30, stream="probe", intended=count, sent=count, completed=count)
+    trial.end(end + 100)
+    return trial
+
+
+def facts_of(scene: Scene) -> TrialFacts:
+    """Of the scene's only trial."""
+    facts = trial_facts(record for record in scene.journal().records if record.trial)
+    assert facts is not None
+    return facts
+
+
+def results_of(scene: Scene) -> TrialResults:
+    """Of the scene's only trial."""
+    (trial,) = analyse(scene.journal()).trials
     return trial
 
 

@@ -8,49 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.conftest import Sample, Scene, TrialScene, at, probes
-from breakroom.analysis.facts import TrialFacts, trial_facts
+from analysis.conftest import Scene, TrialScene, at, facts_of, observed, probes, results_of
 from breakroom.analysis.results import TrialResults
-from breakroom.analysis.run import analyse
 from breakroom.analysis.wanted import beside, value_at
-from breakroom.journal.records import ActionChanged, StreamClosed, TaskStats, UpdateChanged
+from breakroom.journal.records import ActionChanged, TaskStats, UpdateChanged
 from breakroom.journal.samples import Outcome
 from breakroom.spec.drill import LoadSpec
 
 END = 8_000.0
-
-
-def _trial(scene: Scene, *, samples: list[Sample] | None = None, container: bool = False) -> TrialScene:
-    """Up and steady from -4 s on, observed from -5 ms until `END`; the test says what is done to it."""
-    trial = (
-        scene.trial("single", runs_as="container", replicas=1)
-        if container
-        else scene.trial("orchestrated", replicas=3)
-    )
-    trial.start(-5_000)
-    for slot in range(1, trial.replicas + 1):
-        trial.running(-4_900, f"t{slot}", slot)
-    found = probes(-4_003, END) if samples is None else samples
-    trial.stream("probe", found, opened=-4_003, closed=None)
-    trial.phase(-4_000, "steadying")
-    trial.phase(-5, "faulting")
-    trial.phase(END, "undoing")
-    trial.add(
-        StreamClosed, END + 30, stream="probe", intended=len(found), sent=len(found), completed=len(found)
-    )
-    trial.end(END + 100)
-    return trial
-
-
-def _facts(scene: Scene) -> TrialFacts:
-    facts = trial_facts(record for record in scene.journal().records if record.trial)
-    assert facts is not None
-    return facts
-
-
-def _results(scene: Scene) -> TrialResults:
-    (trial,) = analyse(scene.journal()).trials
-    return trial
 
 
 def _phases(results: TrialResults) -> dict[str, float | None]:
@@ -59,31 +24,31 @@ def _phases(results: TrialResults) -> dict[str, float | None]:
 
 def test_the_loads_begin_is_no_fault_beside_another_action(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
-    trial = _trial(scene)
+    trial = observed(scene)
     trial.action(-1, "load-1", "load")
     trial.action(2_000, "step-1", "pause", tasks=("t2",))
-    facts = _facts(scene)
+    facts = facts_of(scene)
     assert [fault.action.kind for fault in facts.faults] == ["pause"]
     assert facts.zero == at(2_001)
 
 
 def test_the_loads_begin_is_the_zero_of_a_drill_that_does_nothing_else(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
-    _trial(scene).action(1_000, "load-1", "load")
-    facts = _facts(scene)
+    observed(scene).action(1_000, "load-1", "load")
+    facts = facts_of(scene)
     assert (facts.zero, facts.planned) == (at(1_001), True)
-    assert _results(scene).reasons_unknown == ()
+    assert results_of(scene).reasons_unknown == ()
 
 
 def test_an_act_that_a_contender_does_not_have_makes_nothing_unknown(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
-    trial = _trial(scene, container=True)
+    trial = observed(scene, runs_as="container", replicas=1)
     trial.inapplicable(500, "step-1", "scale", replicas=6)
-    results = _results(scene)
+    results = results_of(scene)
     assert results.reasons_unknown == ()
     assert results.fault_proved is None
     assert (results.recovery_time_s, results.time_to_full_capacity_s) == (0.0, 0.0)
-    facts = _facts(scene)
+    facts = facts_of(scene)
     assert (facts.zero, facts.wanted_at(at(1_000))) == (at(500), 1)
     assert [(fault.applies, fault.action.tasks, fault.refuted) for fault in facts.faults] == [
         (False, (), False)
@@ -92,8 +57,8 @@ def test_an_act_that_a_contender_does_not_have_makes_nothing_unknown(tmp_path: P
 
 def test_an_unproved_scale_is_unknown_as_an_unproved_fault_is(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
-    _trial(scene).action(0, "step-1", "scale", proved=False, replicas=6)
-    results = _results(scene)
+    observed(scene).action(0, "step-1", "scale", proved=False, replicas=6)
+    results = results_of(scene)
     assert [why.code for why in results.reasons_unknown] == ["unknown.fault-unproved"]
     assert results.fault_proved is False
 
@@ -102,13 +67,13 @@ def test_the_wanted_number_follows_scaling_by_drill_and_autoscaler_and_what_a_ro
     tmp_path: Path,
 ) -> None:
     scene = Scene(tmp_path)
-    trial = _trial(scene)
+    trial = observed(scene)
     trial.action(0, "step-1", "scale", replicas=6)
     trial.action(1_000, "autoscaler-1", "scale", by="autoscaler", replicas=4)
     trial.action(2_000, "step-2", "scale", stage="failed", replicas=9)
     trial.action(3_000, "step-3", "rollback")
     trial.add(UpdateChanged, 3_005, service="web", state="rollback_started", message="")
-    facts = _facts(scene)
+    facts = facts_of(scene)
     assert facts.wanted_steps == ((at(-5_000), 3), (at(0), 6), (at(1_000), 4), (at(3_005), 6))
     assert [facts.wanted_at(at(ms)) for ms in (-9_000, -1, 0, 2_500, 4_000)] == [3, 3, 6, 4, 6]
     assert facts.wanted == 3
@@ -117,22 +82,22 @@ def test_the_wanted_number_follows_scaling_by_drill_and_autoscaler_and_what_a_ro
 
 def test_a_rollback_after_an_update_keeps_the_number_of_replicas(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
-    trial = _trial(scene)
+    trial = observed(scene)
     trial.action(0, "step-1", "scale", replicas=6)
     trial.action(1_000, "step-2", "update")
     trial.add(UpdateChanged, 2_000, service="web", state="rollback_started", message="")
-    assert _facts(scene).wanted_at(at(3_000)) == 6
+    assert facts_of(scene).wanted_at(at(3_000)) == 6
 
 
 def test_full_capacity_after_a_scale_up_is_when_the_new_number_is_reached(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
-    trial = _trial(scene)
+    trial = observed(scene)
     trial.action(0, "step-1", "scale", replicas=5)
     for number, ms in ((4, 300), (5, 700)):
         trial.task(50, f"t{number}", number, "new")
         trial.task(ms, f"t{number}", number, "running", pid=9)
         trial.enters(ms, f"t{number}")
-    results = _results(scene)
+    results = results_of(scene)
     assert results.time_to_full_capacity_s == pytest.approx(0.699)
     phases = _phases(results)
     assert {phases[name] for name in ("detected", "replaced", "running", "in_rotation")} == {None}
@@ -144,7 +109,7 @@ def test_a_kill_for_memory_counts_from_the_kill_and_not_from_the_waiting_for_it(
     for sample in samples:
         if 5_000 <= sample.intended < 5_050:
             sample.outcome = Outcome.RESET
-    trial = _trial(scene, samples=samples)
+    trial = observed(scene, samples)
     action = {"action": "step-1", "kind": "oom", "by": "timeline"}
     trial.add(ActionChanged, 0, stage="intended", detail={"oom_kills_before": 3}, **action)
     trial.add(ActionChanged, 1, stage="done", **action)
@@ -165,10 +130,10 @@ def test_a_kill_for_memory_counts_from_the_kill_and_not_from_the_waiting_for_it(
         detail={"oom_kills_after": 4},
         **action,
     )
-    (fault,) = _facts(scene).faults
+    (fault,) = facts_of(scene).faults
     assert (fault.effect, fault.since, fault.hits_from) == (at(5_000), at(4_000), at(4_000))
     assert fault.action.detail == {"oom_kills_before": 3, "oom_kills_after": 4}
-    results = _results(scene)
+    results = results_of(scene)
     phases = _phases(results)
     assert phases["replaced"] == pytest.approx(0.010)
     assert phases["full_capacity"] == pytest.approx(0.3)
@@ -177,11 +142,11 @@ def test_a_kill_for_memory_counts_from_the_kill_and_not_from_the_waiting_for_it(
 
 def test_a_request_that_made_an_app_ill_is_in_force_until_its_task_is_gone(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
-    trial = _trial(scene)
+    trial = observed(scene)
     trial.action(0, "step-1", "request", tasks=("t2",))
-    assert _facts(scene).in_force_until(at(END)) == at(END)
+    assert facts_of(scene).in_force_until(at(END)) == at(END)
     trial.task(3_000, "t2", 2, "failed")
-    assert _facts(scene).in_force_until(at(END)) == at(3_000)
+    assert facts_of(scene).in_force_until(at(END)) == at(3_000)
 
 
 def _load(trial: TrialScene, begin: float) -> None:
@@ -202,12 +167,12 @@ def test_before_the_fault_is_with_the_load_that_was_on_then(
     tmp_path: Path, begin: float, before: int
 ) -> None:
     scene = Scene(tmp_path)
-    trial = _trial(scene)
+    trial = observed(scene)
     _load(trial, begin)
     trial.action(2_000, "step-1", "pause", tasks=("t2",))
     (row,) = (
         row
-        for row in _results(scene).latency
+        for row in results_of(scene).latency
         if (row.stream, row.period, row.which) == ("probe", "before", "ok")
     )
     # A probe every 10 ms; the last one was still in flight at the fault.
@@ -216,8 +181,8 @@ def test_before_the_fault_is_with_the_load_that_was_on_then(
 
 def test_memory_of_a_replica_is_kept_with_the_facts(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
-    _trial(scene).stats(5, "t1", 100, 200)
-    assert [type(record) for record in _facts(scene).stats] == [TaskStats]
+    observed(scene).stats(5, "t1", 100, 200)
+    assert [type(record) for record in facts_of(scene).stats] == [TaskStats]
 
 
 @given(

@@ -5,17 +5,20 @@ Called by `analysis.trial`. Pure.
 
 from __future__ import annotations
 
+from breakroom.analysis.actions import OPERATORS
 from breakroom.analysis.facts import TERMINAL_STATES, Action, TaskLife, TrialFacts
 from breakroom.analysis.reasons import reason
 from breakroom.analysis.recovery import Recovery
 from breakroom.analysis.results import Band, Mark
+from breakroom.journal.records import UpdateChanged
 
 __all__ = ["bands", "marks"]
 
 
 def marks(facts: TrialFacts, recovery: Recovery | None) -> tuple[Mark, ...]:
-    """The fault, the operator's acts and the recovery's moments, in order of time."""
-    found = [mark for action in facts.actions if action.by == "timeline" for mark in _of_fault(facts, action)]
+    """What was done, how updates went, and the recovery's moments, in order of time."""
+    found = [mark for action in facts.actions for mark in _of_action(facts, action)]
+    found += [mark for change in facts.updates for mark in _of_update(facts, change)]
     for act in facts.acts:
         label = reason("mark.operator-act", kind=act.kind, modelled=act.by == "operator-model")
         found.append(Mark(at_s=facts.seconds(act.done or act.begun), kind="operator", label=label))
@@ -25,6 +28,39 @@ def marks(facts: TrialFacts, recovery: Recovery | None) -> tuple[Mark, ...]:
                 label = reason("mark." + name.replace("_", "-"))
                 found.append(Mark(at_s=facts.seconds(at), kind=name, label=label))
     return tuple(sorted(found, key=lambda mark: mark.at_s))
+
+
+def _of_action(facts: TrialFacts, action: Action) -> list[Mark]:
+    """Planned acts stand where their command was given, faults where they took effect."""
+    if action.by in OPERATORS:
+        return []
+    if not action.applies:
+        label = reason("mark.inapplicable", kind=action.kind)
+        return [Mark(at_s=facts.seconds(action.begun), kind="inapplicable", label=label)]
+    if not action.planned:
+        return _of_fault(facts, action) if action.by == "timeline" else []
+    if action.done is None:
+        return []
+    replicas = action.detail.get("replicas")
+    label = reason("mark.action", kind=action.kind)
+    if action.kind == "scale" and replicas is not None:
+        label = reason("mark.scale", replicas=int(replicas), by=action.by)
+    return [Mark(at_s=facts.seconds(action.begun), kind=action.kind, label=label)]
+
+
+_UPDATE_STATES = {
+    "completed": "mark.update-completed",
+    "paused": "mark.update-paused",
+    "rollback_started": "mark.rollback-started",
+    "rollback_completed": "mark.rollback-completed",
+    "rollback_paused": "mark.rollback-paused",
+}
+"""Swarm's states of an update that are worth a line; that it has begun its own mark says."""
+
+
+def _of_update(facts: TrialFacts, change: UpdateChanged) -> list[Mark]:
+    code = _UPDATE_STATES.get(change.state)
+    return [] if code is None else [Mark(at_s=facts.seconds(change.t), kind="update", label=reason(code))]
 
 
 def _of_fault(facts: TrialFacts, action: Action) -> list[Mark]:

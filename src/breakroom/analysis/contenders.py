@@ -1,4 +1,4 @@
-"""A contender over its repeats: the spread of every metric and phase, and the explanation of its median trial.
+"""A contender over its repeats: the spread of every metric and phase, and what is told of its median trial.
 
 Called by `analysis.drills`. Pure. A planned trial that never ran counts as unknown.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from breakroom.analysis.facts import TrialFacts
 from breakroom.analysis.metrics import is_modelled, metric_resolution, metric_value, spread
 from breakroom.analysis.recovery import PHASE_NAMES
-from breakroom.analysis.results import ContenderResults, Reason, Spread, TrialResults
+from breakroom.analysis.results import ContenderResults, Spread, TrialResults
 from breakroom.analysis.statistics import seed_of
 from breakroom.spec.drill import METRICS
 
@@ -58,6 +58,7 @@ class Repeats:
 def contender_results(repeats: Repeats) -> ContenderResults:
     """The contender's results."""
     facts = repeats.facts
+    middle = _middle(repeats.trials)
     description = facts.contender.get("description")
     return ContenderResults(
         name=repeats.name,
@@ -67,7 +68,8 @@ def contender_results(repeats: Repeats) -> ContenderResults:
         trials=tuple(trial.id for trial in repeats.trials),
         metrics={metric: repeats.spread(metric) for metric in METRICS},
         phases={name: _phase(repeats, name) for name in PHASE_NAMES},
-        explanation=_explanation(repeats.trials),
+        explanation=middle.explanation if middle is not None else (),
+        advice=middle.advice if middle is not None else None,
     )
 
 
@@ -86,14 +88,14 @@ def _phase(repeats: Repeats, name: str) -> Spread:
     )
 
 
-def _explanation(trials: Sequence[TrialResults]) -> tuple[Reason, ...]:
-    """Of the trial in the middle, by recovery time, then time to full capacity; of trusted ones if there are any."""
+def _middle(trials: Sequence[TrialResults]) -> TrialResults | None:
+    """The trial in the middle, by recovery time, then time to full capacity; of trusted ones if there are any."""
     candidates = [trial for trial in trials if not trial.reasons_unknown] or list(trials)
     if not candidates:
-        return ()
+        return None
 
     def rank(trial: TrialResults) -> tuple[float, float, str]:
         recovery, full = trial.recovery_time_s, trial.time_to_full_capacity_s
         return (math.inf if recovery is None else recovery, math.inf if full is None else full, trial.id)
 
-    return sorted(candidates, key=rank)[(len(candidates) - 1) // 2].explanation
+    return sorted(candidates, key=rank)[(len(candidates) - 1) // 2]

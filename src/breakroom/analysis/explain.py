@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from breakroom.analysis.explain_kinds import tell_kinds
 from breakroom.analysis.facts import TrialFacts
+from breakroom.analysis.kinds import NO_KINDS, Kinds
 from breakroom.analysis.reasons import reason
 from breakroom.analysis.recovery import Recovery
 from breakroom.analysis.results import CutConnections, Reason
+from breakroom.analysis.settings import healthcheck, is_container, restart_policy, restarts
 
 __all__ = ["Part", "explain", "parts"]
 
@@ -43,13 +46,30 @@ def explain(
     spacing_ns: int,
     window_end: int,
     outage_ns: int = 0,
+    kinds: Kinds = NO_KINDS,
 ) -> tuple[Reason, ...]:
     """The sentences, the dominating part first; empty where nothing about the service can be said.
 
     That is so without a fault's effect, in a trial cut off right at it, and in one that breakroom itself made fail.
+    What is about one kind of failure alone (`kinds`) comes behind; of planned acts there is nothing else to say.
     """
     if recovery is None or facts.outcome == "failed" or window_end - recovery.zero < spacing_ns:
         return ()
+    about = tell_kinds(facts, kinds)
+    if facts.planned:
+        return about
+    return (*_way_back(facts, recovery, cut, spacing_ns, window_end, outage_ns), *about)
+
+
+def _way_back(
+    facts: TrialFacts,
+    recovery: Recovery,
+    cut: CutConnections,
+    spacing_ns: int,
+    window_end: int,
+    outage_ns: int,
+) -> tuple[Reason, ...]:
+    """What was lost after a fault, and why."""
     if not recovery.errors and recovery.lasting:
         return (reason("lost.nothing"), *_capacity(facts, recovery, window_end))
     back = recovery.at("first_success")
@@ -89,7 +109,7 @@ def parts(facts: TrialFacts, recovery: Recovery, until: int) -> list[Part]:
     for name in _CHAIN:
         moment = recovery.at(name)
         if moment is None:
-            break
+            continue
         end = min(max(moment, at), until)
         found += _split(facts, name, at, end)
         at = end
@@ -125,11 +145,11 @@ def _split(facts: TrialFacts, reached: str, start: int, end: int) -> list[Part]:
     name = names[reached]
     if reached in {"replaced", "running"}:
         # A container's new task is made by its policy or by a person: all of the time before is that one's.
-        if facts.started.runs_as == "container":
-            name = "restart-delay" if _restarts(facts) else "replacement"
+        if is_container(facts):
+            name = "restart-delay" if restarts(facts) else "replacement"
         begun = next((act.begun for act in facts.acts if start < act.begun <= end), None)
         if begun is not None:
-            return [Part("waiting-for-operator", start, begun), Part(name, begun, end)]
+            return [Part("waiting-for-operator", start, begun), Part("replacement", begun, end)]
     return [Part(name, start, end)]
 
 
@@ -144,9 +164,18 @@ def _rest(facts: TrialFacts, recovery: Recovery) -> str:
     if recovery.at("replaced") is not None:
         return "restart-delay"
     if recovery.at("detected") is not None:
-        waits = facts.started.runs_as == "container" and not _restarts(facts)
+        waits = is_container(facts) and not restarts(facts)
         return "waiting-for-operator" if waits else "replacement"
-    return "unexplained"
+    return _nobody_noticed(facts)
+
+
+def _nobody_noticed(facts: TrialFacts) -> str:
+    """What is waited for where the platform never showed that it knew of the replicas that were hit."""
+    fault = facts.fault
+    if fault is None or not fault.action.tasks:
+        return "unexplained"
+    has_operator = facts.contender.get("operator") is not None
+    return "waiting-for-operator" if has_operator and is_container(facts) else "detection"
 
 
 def _reasons(prefix: str, facts: TrialFacts, found: list[Part], whole: int) -> tuple[Reason, ...]:
@@ -177,13 +206,13 @@ def _part_reason(prefix: str, facts: TrialFacts, name: str, ns: int, whole: int)
 def _capacity(facts: TrialFacts, recovery: Recovery, window_end: int) -> tuple[Reason, ...]:
     """Why capacity was reduced for as long as it was, though users were served."""
     full = recovery.at("full_capacity")
-    lowest = _lowest_rotation(facts, window_end)
+    lowest = _shortest(facts, window_end)
     end = window_end if full is None else full
     seconds = (end - recovery.zero) / 1e9
-    if lowest is None or lowest >= facts.wanted:
+    if lowest is None:
         return ()
     code = "capacity.never-restored" if full is None else "capacity.reduced"
-    head = reason(code, s=seconds, lowest=lowest, wanted=facts.wanted)
+    head = reason(code, s=seconds, lowest=lowest[0], wanted=lowest[1])
     if full is None:
         return (head,)
     return (head, *_reasons("capacity", facts, parts(facts, recovery, full), full - recovery.zero))
@@ -191,10 +220,21 @@ def _capacity(facts: TrialFacts, recovery: Recovery, window_end: int) -> tuple[R
 
 def _capacity_left(facts: TrialFacts, recovery: Recovery, back: int, window_end: int) -> tuple[Reason, ...]:
     """That capacity came back only after the users were served, where it did."""
-    full, lowest = recovery.at("full_capacity"), _lowest_rotation(facts, window_end)
+    full, lowest = recovery.at("full_capacity"), _shortest(facts, window_end)
     if full is None or full <= back or lowest is None:
         return ()
-    return (reason("capacity.reduced", s=(full - recovery.zero) / 1e9, lowest=lowest, wanted=facts.wanted),)
+    return (reason("capacity.reduced", s=(full - recovery.zero) / 1e9, lowest=lowest[0], wanted=lowest[1]),)
+
+
+def _shortest(facts: TrialFacts, until: int) -> tuple[int, int] | None:
+    """(in rotation, wanted) when most were missing from the fault until `until`; None if never one was."""
+    fault = facts.fault
+    if fault is None:
+        return None
+    short = [(inside - wanted, inside, wanted) for t, inside, wanted in facts.capacity_steps if t < until]
+    first = sum(1 for t, _, _ in facts.capacity_steps if t < fault.since)
+    worst = min(short[max(first - 1, 0) :], default=(0, 0, 0))
+    return None if worst[0] >= 0 else worst[1:]
 
 
 def _never(facts: TrialFacts, recovery: Recovery, window_end: int) -> tuple[Reason, ...]:
@@ -225,38 +265,19 @@ def _others_served(facts: TrialFacts, until: int) -> bool:
     return lowest is not None and lowest > 0
 
 
-def _service(facts: TrialFacts) -> dict[str, object]:
-    service = facts.contender.get("service")
-    return service if isinstance(service, dict) else {}
-
-
 def _has_health(facts: TrialFacts) -> bool:
     """Whether health gates rotation. Under a plain container engine it does not."""
-    if facts.started.runs_as == "container":
-        return False
-    check = _service(facts).get("healthcheck")
-    if not isinstance(check, dict) or check.get("disable"):
-        return False
-    return list(check.get("test", ()))[:1] != ["NONE"]
+    return not is_container(facts) and healthcheck(facts) is not None
 
 
 def _health_interval(facts: TrialFacts) -> float | None:
     """How often a starting task is probed: `start_interval` within `start_period`, `interval` else."""
-    check = _service(facts).get("healthcheck")
-    if not isinstance(check, dict):
+    check = healthcheck(facts)
+    if check is None:
         return None
-    key, default = ("start_interval", 5) if check.get("start_period") else ("interval", 30)
-    return int(check.get(key, default * 1_000_000_000)) / 1e9
-
-
-def _restarts(facts: TrialFacts) -> bool:
-    return facts.started.runs_as == "service" or _service(facts).get("restart", "no") != "no"
+    return (check.start_interval if check.start_period else check.interval) / 1e9
 
 
 def _policy_delay(facts: TrialFacts) -> float | None:
     """The restart policy's delay; None for a container engine, whose delay grows with each try."""
-    if facts.started.runs_as == "container":
-        return None
-    deploy = _service(facts).get("deploy")
-    policy = deploy.get("restart_policy") if isinstance(deploy, dict) else None
-    return int(policy.get("delay", 5_000_000_000)) / 1e9 if isinstance(policy, dict) else 5.0
+    return None if is_container(facts) else restart_policy(facts).delay / 1e9

@@ -165,6 +165,10 @@ class TrialFacts:
         done = [action for action in self.actions if action.by in OPERATORS and action.done is not None]
         return tuple(sorted(done, key=lambda action: action.done or 0))
 
+    def platform_until(self, since: int, until: int) -> int:
+        """Up to when what happened after `since` was the platform's doing: a person's first act, or `until`."""
+        return min((act.begun for act in self.acts if act.begun >= since), default=until)
+
     @cached_property
     def zero(self) -> int:
         """What all moments are counted from: the fault's effect, or else the start of observation."""

@@ -12,6 +12,8 @@ from breakroom.analysis.results import Reason
 
 __all__ = ["CODES", "reason"]
 
+_ADVICE = ("s", "setting", "now", "better", "saves_s")
+
 CODES: dict[str, tuple[str, ...]] = {
     # Why a trial's numbers cannot be trusted (TrialResults.reasons_unknown, GeneratorReport.why_not).
     "unknown.no-fault": (),  # no fault was injected before the trial ended
@@ -98,6 +100,43 @@ CODES: dict[str, tuple[str, ...]] = {
     "scaling.cooling-down": ("proposed", "left_s", "replicas"),
     "scaling.stabilising": ("proposed", "window_s", "replicas"),
     "scaling.down-stabilised": ("proposed", "window_s", "replicas", "decided"),
+    # What there is to say of one kind of failure (TrialResults.explanation, behind the way back).
+    "act.inapplicable": ("kind",),  # the contender has no such act
+    "update.completed": ("s", "lowest", "wanted", "failed"),
+    "update.rollback-completed": ("s", "lowest", "wanted", "failed"),  # one that was asked for
+    "update.replaced": ("s", "failed"),  # a container made anew
+    "update.paused": ("s", "message", "version", "met", "lowest", "wanted", "failed"),
+    "update.rolled-back": ("s", "message", "version", "met", "lowest", "wanted", "failed"),
+    "update.rollback-paused": ("message", "version", "met", "lowest", "wanted", "failed"),
+    "update.under-way": ("version", "met", "lowest", "wanted", "failed"),  # when observation ended
+    "scale.up": ("from_replicas", "to_replicas", "s", "gain", "failed"),
+    "scale.down": ("from_replicas", "to_replicas", "s", "gain", "failed"),
+    "scale.not-reached": ("from_replicas", "to_replicas", "failed"),
+    "scale.inapplicable": ("from_replicas", "to_replicas", "gain"),  # of a container there is one
+    "scale.many": ("count", "lowest", "highest", "failed"),
+    "impairment.slower": ("before_s", "during_s", "predicted_s", "failed"),
+    "impairment.as-predicted": (),
+    "impairment.otherwise": (),
+    "leak.killed": ("kills", "bytes_per_request"),
+    "leak.slower": ("first_s", "last_s"),  # before the end, against the begin
+    "leak.cured": ("first", "restarted"),  # bytes per request
+    "leak.not-cured": ("first", "restarted"),
+    # How a prediction comes about (ImpairmentFinding.prediction).
+    "impairment.delay": ("passages", "delay_s", "jitter_s", "share", "relative", "absolute_s"),
+    "impairment.loss": ("loss", "packets", "hit", "delay_s", "share", "relative", "absolute_s"),
+    "impairment.partition": ("share", "timeout_s"),
+    "impairment.not-predicted": (),
+    # The one setting that would have shortened the way back most (Advice.reason).
+    "advice.restart-policy": _ADVICE,
+    "advice.orchestrator": _ADVICE,  # what lives but does not answer no restart policy sees
+    "advice.restart-delay": _ADVICE,
+    "advice.health-check": _ADVICE,
+    "advice.health-interval": _ADVICE,
+    "advice.start-interval": _ADVICE,
+    "advice.stop-grace": _ADVICE,
+    "advice.replicas": _ADVICE,
+    "advice.rolling-update": _ADVICE,
+    "advice.update-order": _ADVICE,
     # Lines in plots (Mark.label).
     "mark.fault": ("kind", "tasks"),
     "mark.fault-unproved": ("kind",),
@@ -111,6 +150,14 @@ CODES: dict[str, tuple[str, ...]] = {
     "mark.stable": (),
     "mark.operator-act": ("kind", "modelled"),
     "mark.undone": ("kind",),
+    "mark.action": ("kind",),  # a planned act
+    "mark.scale": ("replicas", "by"),
+    "mark.inapplicable": ("kind",),
+    "mark.update-completed": (),
+    "mark.update-paused": (),
+    "mark.rollback-started": (),
+    "mark.rollback-completed": (),
+    "mark.rollback-paused": (),
     # Why a condition has its verdict, where the value alone does not say it (Condition.reason).
     "condition.no-trial": ("contender",),  # the contender was not run
     "condition.not-measured": ("metric", "known", "of"),  # too few trials know the value
@@ -141,6 +188,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "claim.measured-time": ("value_s", "low_s", "high_s"),  # a time against the claim's
     "claim.modelled-time": ("value_s", "low_s", "high_s"),  # the same, decided by an operator model
     "claim.scaled": ("pace", "value_s"),  # the operator model's time is shortened at this pace
+    "claim.no-drill": (),  # no drill of the run says anything on it
     "claim.no-contender": (),  # none of the run's contenders is of that kind
     "claim.not-measured": (),  # its trials do not know the value
     "claim.never-recovered": ("limit_s",),

@@ -177,7 +177,7 @@ def _platform_moments(facts: TrialFacts, zero: int, window_end: int) -> dict[str
     slots = [facts.tasks[task].slot if task in facts.tasks else None for task in targets]
     replacements = [_replacements(facts, slot, since, targets) for slot in slots]
     detections = [
-        _detected(facts, task, since, window_end, lives)
+        _detected(facts, task, since, facts.platform_until(since, window_end), lives)
         for task, lives in zip(targets, replacements, strict=True)
     ]
     by_model = any(
@@ -203,7 +203,7 @@ def _platform_moments(facts: TrialFacts, zero: int, window_end: int) -> dict[str
 def _detected(facts: TrialFacts, task: str, since: int, until: int, replacements: list[TaskLife]) -> Moment:
     """The first event by which the platform showed that it knew: state, health, rotation, or a service's new task.
 
-    What happens from `until` on is the clean-up's doing.
+    What happens from `until` on is a person's doing, or the clean-up's.
     """
     life = facts.tasks.get(task)
     changes = life.changes if life is not None else ()

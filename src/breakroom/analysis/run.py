@@ -9,10 +9,14 @@ results too: what is not known is None or *unknown*.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+import msgspec
 
 from breakroom.analysis.claims import claims
 from breakroom.analysis.drills import AnalysedTrial, drill_results, group
 from breakroom.analysis.facts import TrialFacts, trial_facts
+from breakroom.analysis.overall import overall
 from breakroom.analysis.reading import read_stream
 from breakroom.analysis.reasons import reason
 from breakroom.analysis.results import (
@@ -72,6 +76,7 @@ def analyse(journal: Journal, *, read: Reader = read_stream) -> RunResults:
         trials=tuple(trial.results for trial in trials),
         tool_cost=_tool_cost(records),
         problems=_problems(journal, trials, planned),
+        overall=overall(grouped, planned),
     )
 
 
@@ -82,14 +87,30 @@ def _trials(journal: Journal, read: Reader) -> list[AnalysedTrial]:
         if record.trial:
             by_trial.setdefault(record.trial, []).append(record)
     facts = [found for records in by_trial.values() if (found := trial_facts(records)) is not None]
-    return [_analysed(journal, found, read) for found in facts]
+    beside = _side_by_side(facts)
+    return [_analysed(journal, found, read, side_by_side=found.id in beside) for found in facts]
 
 
-def _analysed(journal: Journal, facts: TrialFacts, read: Reader) -> AnalysedTrial:
+def _side_by_side(facts: Sequence[TrialFacts]) -> set[str]:
+    """Trials of one drill and repeat that were under way at the same time as another one of it."""
+    found: set[str] = set()
+    for one, other in combinations(facts, 2):
+        same = (one.started.drill, one.started.repeat) == (other.started.drill, other.started.repeat)
+        if same and one.started.t < _over(other) and other.started.t < _over(one):
+            found |= {one.id, other.id}
+    return found
+
+
+def _over(facts: TrialFacts) -> int:
+    return facts.ended.t if facts.ended is not None else facts.last_t
+
+
+def _analysed(journal: Journal, facts: TrialFacts, read: Reader, *, side_by_side: bool) -> AnalysedTrial:
     streams = {
         name: read(journal.directory, opened, facts.closed.get(name)) for name, opened in facts.opened.items()
     }
-    return AnalysedTrial(facts, analyse_trial(facts, streams, unix_seconds(journal, facts.zero)))
+    results = analyse_trial(facts, streams, unix_seconds(journal, facts.zero))
+    return AnalysedTrial(facts, msgspec.structs.replace(results, side_by_side=side_by_side))
 
 
 def _counts(drill: DrillResults, trials: Sequence[AnalysedTrial], started: RunStarted | None) -> bool:

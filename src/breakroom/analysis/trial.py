@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from breakroom.analysis.advice import advise
 from breakroom.analysis.availability import availability, outage_total, outcome_counts
 from breakroom.analysis.balance import balance
 from breakroom.analysis.bands import bands, marks
@@ -21,6 +22,7 @@ from breakroom.analysis.cut import cut_connections
 from breakroom.analysis.explain import explain
 from breakroom.analysis.facts import TrialFacts
 from breakroom.analysis.generator import generator_report, spacing_s
+from breakroom.analysis.kinds import find_kinds
 from breakroom.analysis.latency import latency
 from breakroom.analysis.operator import operator_work
 from breakroom.analysis.outages import outages
@@ -76,6 +78,7 @@ def analyse_trial(facts: TrialFacts, streams: dict[str, StreamData], zero_unix_s
         zero_unix_s: Its zero as calendar time.
     """
     work = _prepare(facts, streams)
+    kinds = find_kinds(facts, streams, work.periods, zero_unix_s)
     found = _outages(work)
     generators = tuple(generator_report(stream) for stream in streams.values())
     plan, mismatch = _plan(facts, streams)
@@ -84,6 +87,7 @@ def analyse_trial(facts: TrialFacts, streams: dict[str, StreamData], zero_unix_s
     resolution = _resolution(streams.get("probe"), generators)
     operator = operator_work(facts, recovery)
     window_end = work.periods.window_end if work.periods is not None else facts.last_t
+    outage_ns = round(outage_total(found) * _S)
     observed = work.periods is not None and "probe" in streams
     recovery_ns = recovery.recovery_ns if recovery is not None else None
     full_ns = recovery.full_capacity_ns if recovery is not None else None
@@ -127,7 +131,8 @@ def analyse_trial(facts: TrialFacts, streams: dict[str, StreamData], zero_unix_s
             cut,
             spacing_ns=round(resolution * _S),
             window_end=window_end,
-            outage_ns=round((outage_total(found) or 0.0) * _S),
+            outage_ns=outage_ns,
+            kinds=kinds,
         ),
         marks=marks(facts, recovery),
         bands=bands(facts, max(window_end, facts.last_t)),
@@ -135,6 +140,20 @@ def analyse_trial(facts: TrialFacts, streams: dict[str, StreamData], zero_unix_s
         modelled=operator.modelled,
         capabilities=dict(facts.started.capabilities),
         left_behind=facts.cleanliness.left if facts.cleanliness is not None else None,
+        updates=kinds.updates,
+        scaling=kinds.scaling,
+        impairment=kinds.impairment,
+        leak=kinds.leak,
+        detection=kinds.detection,
+        failures=kinds.failures,
+        advice=advise(
+            facts,
+            recovery,
+            detection=kinds.detection,
+            updates=kinds.updates,
+            outage_ns=outage_ns,
+            window_end=window_end,
+        ),
     )
 
 

@@ -220,6 +220,7 @@ REASONS: dict[str, str] = {
         "At the pace “{pace}” the operator model's time is shortened ({value_s:duration}), so it "
         "says nothing on this claim."
     ),
+    "claim.no-drill": N_("No drill of the run says anything on this."),
     "claim.no-contender": N_("None of the run's contenders is of that kind."),
     "claim.not-measured": N_("The trials do not know this value."),
     "claim.never-recovered": N_(
@@ -247,5 +248,147 @@ REASONS: dict[str, str] = {
     "problem.trials-missing": N_(
         "{count:count} of {planned:count} planned {planned:plural:trial|trials} {count:plural:was|were} not run."
     ),
+    # What there is to say of one kind of failure.
+    "act.inapplicable": N_("A contender of this kind has no such act ({kind:action}); it stayed as it was."),
+    "update.completed": N_(
+        "The update was completed in {s:duration}; at least {lowest:count} of {wanted:count} replicas served all the "
+        "while, and {failed:count} {failed:plural:request|requests} failed."
+    ),
+    "update.rollback-completed": N_(
+        "The rollback was completed in {s:duration}; at least {lowest:count} of {wanted:count} replicas served all the "
+        "while, and {failed:count} {failed:plural:request|requests} failed."
+    ),
+    "update.replaced": N_(
+        "The container was stopped and made anew in {s:duration}; {failed:count} {failed:plural:request|requests} "
+        "failed until it answered again."
+    ),
+    "update.paused": N_(
+        "The orchestrator paused the update after {s:duration}: {message}. {met:count} {met:plural:request|requests} "
+        "met the version {version}, {failed:count} failed; at least {lowest:count} of {wanted:count} replicas served."
+    ),
+    "update.rolled-back": N_(
+        "The orchestrator took the update back, which was over after {s:duration}: {message}. {met:count} "
+        "{met:plural:request|requests} met the version {version}, {failed:count} failed; at least {lowest:count} of "
+        "{wanted:count} replicas served."
+    ),
+    "update.rollback-paused": N_(
+        "The orchestrator began to take the update back and gave that up: {message}. {met:count} "
+        "{met:plural:request|requests} met the version {version}, {failed:count} failed; at least {lowest:count} of "
+        "{wanted:count} replicas served."
+    ),
+    "update.under-way": N_(
+        "The update was not over when observation ended. {met:count} {met:plural:request|requests} met the version "
+        "{version}, {failed:count} failed; at least {lowest:count} of {wanted:count} replicas served."
+    ),
+    "scale.up": N_(
+        "{to_replicas:count} replicas instead of {from_replicas:count} served after {s:duration} (goodput "
+        "{gain:factor}); {failed:count} {failed:plural:request|requests} failed."
+    ),
+    "scale.down": N_(
+        "Only {to_replicas:count} replicas of {from_replicas:count} were left after {s:duration} (goodput "
+        "{gain:factor}); {failed:count} {failed:plural:request|requests} failed."
+    ),
+    "scale.not-reached": N_(
+        "{to_replicas:count} replicas instead of {from_replicas:count} were asked for and never reached; "
+        "{failed:count} {failed:plural:request|requests} failed."
+    ),
+    "scale.inapplicable": N_(
+        "{to_replicas:count} replicas were asked for, but of a container there is one; nothing was done "
+        "(goodput {gain:factor})."
+    ),
+    "scale.many": N_(
+        "The number of replicas was changed {count:count} times, between {lowest:count} and {highest:count}; "
+        "{failed:count} {failed:plural:request|requests} failed meanwhile."
+    ),
+    "impairment.slower": N_(
+        "While the link was bad, half of the answers took at most {during_s:duration} (before: {before_s:duration}, "
+        "predicted: {predicted_s:duration}), and {failed:ratio} of the probes failed."
+    ),
+    "impairment.as-predicted": N_("That is what follows from the link alone."),
+    "impairment.otherwise": N_(
+        "That is not what follows from the link alone: the service did something beside it."
+    ),
+    "leak.killed": N_(
+        "The memory limit killed {kills:count} {kills:plural:replica|replicas}; each request took "
+        "{bytes_per_request:size} for ever."
+    ),
+    "leak.slower": N_(
+        "The killed replicas had become slower before: half of their first answers took at most {first_s:duration}, "
+        "of their last ones {last_s:duration}."
+    ),
+    "leak.cured": N_(
+        "Restarted replicas no longer grow as the first ones did ({restarted:size} a request instead of {first:size})."
+    ),
+    "leak.not-cured": N_(
+        "Restarting hides the leak and does not cure it: restarted replicas grow by {restarted:size} a request, the "
+        "first ones grew by {first:size}."
+    ),
+    # How a prediction comes about.
+    "impairment.delay": N_(
+        "A request on a new connection crosses the bad link {passages:count} times, with {delay_s:duration} ± "
+        "{jitter_s:duration} each; {share:ratio} of the connections cross it. Agreement within {relative:ratio} and "
+        "{absolute_s:duration}."
+    ),
+    "impairment.loss": N_(
+        "Of the packets of a request on a new connection, {packets:count} can be lost, each with a probability of "
+        "{loss:ratio}; {share:ratio} of the connections cross the bad link, so {hit:ratio} of the requests wait for at "
+        "least one retransmission: 1 s or more for the handshake, 200 ms or more for data. Agreement within "
+        "{relative:ratio} and {absolute_s:duration}."
+    ),
+    "impairment.partition": N_(
+        "Nothing crosses the link: {share:ratio} of the connections, averaged over that time, wait in vain for "
+        "{timeout_s:duration}."
+    ),
+    "impairment.not-predicted": N_("What follows from such a link is not computed."),
+    # The one setting that would have shortened the way back most.
+    "advice.restart-policy": N_(
+        "`{setting}: {better}` instead of `{now}`: the container engine starts the container again at once, and "
+        "nobody waits for a person ({saves_s:duration} of {s:duration} saved)."
+    ),
+    "advice.orchestrator": N_(
+        "No restart policy sees a process that lives and does not answer: an orchestrator with a health check "
+        "({better}) replaces it ({saves_s:duration} of {s:duration} saved)."
+    ),
+    "advice.restart-delay": N_(
+        "`{setting}: {better}` instead of `{now}`: the replacement is started at once ({saves_s:duration} of "
+        "{s:duration} saved)."
+    ),
+    "advice.health-check": N_(
+        "A `{setting}` every {better}: without one nobody notices a replica that does not answer "
+        "({saves_s:duration} of {s:duration} saved)."
+    ),
+    "advice.health-interval": N_(
+        "`{setting}: {better}` instead of `{now}`: a sick replica is found out sooner (up to {saves_s:duration} of "
+        "{s:duration} saved)."
+    ),
+    "advice.start-interval": N_(
+        "`{setting}: {better}` within a `start_period`, instead of `{now}`: a replica that is ready gets requests "
+        "sooner (up to {saves_s:duration} of {s:duration} saved)."
+    ),
+    "advice.stop-grace": N_(
+        "`{setting}: {better}` instead of `{now}`: a replica that does not hear its stop signal is ended sooner "
+        "(up to {saves_s:duration} of {s:duration} saved), at the price of requests that take longer than that."
+    ),
+    "advice.replicas": N_(
+        "`{setting}: {better}` instead of `{now}`: another replica serves meanwhile ({saves_s:duration} of "
+        "{s:duration} saved)."
+    ),
+    "advice.rolling-update": N_(
+        "{better} replicas or more under an orchestrator are updated one after the other, and another one serves "
+        "meanwhile ({saves_s:duration} of {s:duration} saved)."
+    ),
+    "advice.update-order": N_(
+        "`{setting}: {better}` instead of `{now}`: each new replica serves before an old one is stopped "
+        "({saves_s:duration} of {s:duration} with fewer replicas than wanted saved)."
+    ),
+    # Lines in plots.
+    "mark.action": N_("{kind:action}"),
+    "mark.scale": N_("scale to {replicas:count}"),
+    "mark.inapplicable": N_("no {kind:action} here"),
+    "mark.update-completed": N_("update completed"),
+    "mark.update-paused": N_("update paused"),
+    "mark.rollback-started": N_("rollback begins"),
+    "mark.rollback-completed": N_("rollback completed"),
+    "mark.rollback-paused": N_("rollback paused"),
 }
 """code → sentence."""
