@@ -30,7 +30,7 @@ def contender(drill: Drill, name: str) -> Contender:
 def test_every_built_in_drill_loads_at_every_pace(name: str, pace: str) -> None:
     drill = load_drill(name, pace=pace, env={})
     assert (drill.name, drill.pace, drill.source) == (name, pace, "built-in")
-    assert drill.timeline
+    assert drill.timeline or (drill.load is not None and drill.load.at is not None)
 
 
 def test_the_list_of_drills_has_titles_in_both_languages_and_paces() -> None:

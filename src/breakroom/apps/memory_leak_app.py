@@ -49,7 +49,7 @@ class MemoryLeakApp(SampleApp):
         if remembered >= self.next_note:
             self.note(remembered)
         if self.settings.slower_per_mib:
-            # As with a collector that has more to look through at each pass: waited, so that it is the same on any machine.
+            # As with a collector that has more to look through each time: waited, so the same on any machine.
             slower = self.settings.slower_per_mib * remembered / MIB
             self.server.service_time = self.settings.service_time + slower
         return {
