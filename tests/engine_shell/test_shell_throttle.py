@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from breakroom.engine.shell.cgroups import Controller
 from breakroom.engine.shell.duty_cycle import DutyCycle, slices
 from breakroom.engine.shell.procfs import state_of
-from breakroom.engine.shell.quota import bandwidth
+from breakroom.engine.shell.quota import Quota, bandwidth
 
+# As the kernel writes them; where it really does, tests/platforms_local/test_local_unified.py looks.
+UNIFIED = {
+    "cpu.max": "max 100000\n",
+    "cpu.stat": "usage_usec 5\nnr_periods 9\nnr_throttled 3\n",
+    "cgroup.procs": "",
+}
 shares = st.floats(0.001, 1.0)
 
 
@@ -48,6 +57,25 @@ def test_slices_are_no_shorter_than_a_timer_can_tell_and_give_the_share(share: f
 def test_a_share_of_nothing_is_the_least_that_there_is() -> None:
     assert bandwidth(0) == (1_000, 1_000_000)
     assert slices(0) == (0.002, 0.998)
+
+
+def test_in_a_version_2_group_the_quota_is_one_line_and_who_is_outside_is_counted(tmp_path: Path) -> None:
+    for name, text in UNIFIED.items():
+        (tmp_path / name).write_text(text)
+    quota = Quota(
+        Controller(2, tmp_path), processes=lambda _task: [os.getpid()], unified_group=lambda _task: tmp_path
+    )
+    found = quota.limit("t", 0.05)
+    assert found == {"quota_us": 5_000, "period_us": 100_000, "nr_throttled": 3, "outside": 1}
+    assert (tmp_path / "cpu.max").read_text() == "5000 100000"
+    (tmp_path / "cgroup.procs").write_text(f"{os.getpid()}\n")
+    assert quota.limit("t", 0.005)["outside"] == 0
+    assert (tmp_path / "cpu.max").read_text() == "1000 200000"
+    quota.ended("t")
+    assert (tmp_path / "cpu.max").read_text() == "max 100000"
+    # The group is its memory limit's, or the freezer's, to remove.
+    assert quota.close() == []
+    assert tmp_path.exists()
 
 
 @pytest.fixture
