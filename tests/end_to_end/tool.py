@@ -77,9 +77,7 @@ class Tool:
             text=True,
         )
 
-    def run(
-        self, *arguments: str, env: Mapping[str, str] | None = None, within: float = 150
-    ) -> Ended:
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None, within: float = 150) -> Ended:
         process = self.start(*arguments, env=env)
         out, err = process.communicate(timeout=within)
         return Ended(process.returncode, out, err)

@@ -281,7 +281,7 @@ def _series(trial: str, down: float, back: float, end: float, rate: float, rng: 
         streams=streams,
         memory=(memory,),
         rotation=StepLine(at_s=(-4.0,), value=(1,)),
-        wanted=1,
+        wanted=StepLine(at_s=(-4.0,), value=(1,)),
         versions={"1": tuple(5 for _ in at)},
     )
 

@@ -15,10 +15,10 @@ from breakroom.analysis.series import StreamSeries, TrialSeries
 from breakroom.i18n import LANGUAGES, Language, translator
 from breakroom.report.charts.latency import latency
 from breakroom.report.charts.memory import memory
+from breakroom.report.charts.moments import Lane
 from breakroom.report.charts.recovery import recovery, segments
 from breakroom.report.charts.text import merge_languages
 from breakroom.report.charts.thin import thin
-from breakroom.report.charts.moments import Lane
 from breakroom.report.charts.timeline import timeline
 
 Made = tuple[RunResults, dict[str, TrialSeries]]

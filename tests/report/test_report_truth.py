@@ -14,6 +14,7 @@ from breakroom.report.comparison import operator_time
 from breakroom.report.course import course_section
 from breakroom.report.method import facts
 from breakroom.report.view import view_of
+from report.whole_run import whole_run
 
 Make = Callable[..., tuple[RunResults, dict[str, TrialSeries]]]
 EN = translator("en")
@@ -63,24 +64,26 @@ def test_every_table_marks_what_is_modelled(made: Make, repeat: int) -> None:
             assert not any("modelled" in value for value in row.values)
 
 
-def test_a_service_that_nobody_brought_back_did_not_recover_by_itself(made: Make) -> None:
-    results, _ = made()
-    (drill,) = results.drills
-    (contender,) = [one for one in drill.contenders if one.name == "single-restart"]
-    metrics = dict(contender.metrics)
-    metrics["recovery_time"] = msgspec.structs.replace(metrics["recovery_time"], median=None)
-    lost = msgspec.structs.replace(contender, metrics=metrics)
-    trials = {
-        trial.id: msgspec.structs.replace(trial, recovery_time_s=None)
-        if trial.contender == lost.name
-        else trial
-        for trial in results.trials
-    }
-    section = course_section(msgspec.structs.replace(drill, contenders=(lost,)), trials, EN)
+def test_a_service_that_nobody_brought_back_did_not_recover_by_itself() -> None:
+    results, _ = whole_run()
+    lost = tuple(
+        msgspec.structs.replace(row, recovery_median_s=None, never_recovered=2)
+        for row in results.overall.rows
+        if row.contender == "single-restart"
+    )
+    overall = msgspec.structs.replace(results.overall, rows=lost)
+    section = course_section(msgspec.structs.replace(results, overall=overall), EN)
     said = " ".join(text for _, entries in section.parts for _, text in entries)
-    assert "recovered by itself" not in said
-    assert "not known to have recovered" in said
-    assert operator_time(lost, trials).median is None
+    assert "by itself" not in said
+    assert "nobody acted, and in 2 of its drills it did not recover" in said
+    assert "in 2 drills not recovered while it was watched" in said
+
+
+def test_the_operators_time_of_a_trial_that_did_not_come_back_is_not_known(made: Make) -> None:
+    results, _ = made()
+    (contender,) = [one for one in results.drills[0].contenders if one.name == "single-restart"]
+    trials = {trial.id: msgspec.structs.replace(trial, recovery_time_s=None) for trial in results.trials}
+    assert operator_time(contender, trials).median is None
 
 
 def test_the_resolution_is_not_called_the_probes_spacing(made: Make) -> None:

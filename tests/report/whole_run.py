@@ -252,12 +252,14 @@ def _scaling(trial: TrialResults, line: TrialSeries) -> tuple[TrialResults, Tria
     )
     marks = (
         *trial.marks,
-        Mark(at_s=2.0, kind="scale", label=Reason(code="mark.operator-act", params={"kind": "scale"})),
+        Mark(
+            at_s=2.0, kind="scale", label=Reason(code="mark.scale", params={"replicas": 2, "by": "timeline"})
+        ),
     )
     rotation = StepLine(at_s=(-4.0, 0.4, 2.1), value=(3, 6, 2))
     return (
         replace(trial, scaling=found, decisions=(decision,) if service else (), marks=marks),
-        changed(line, rotation=rotation, wanted=3),
+        changed(line, rotation=rotation, wanted=StepLine(at_s=(-4.0, 0.0, 2.0), value=(3, 6, 2))),
     )
 
 

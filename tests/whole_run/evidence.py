@@ -1,4 +1,4 @@
-"""What the whole run left behind, read by other means than breakroom's own analysis: the apps' logs, raw samples, records.
+"""What the whole run left behind, read by other means than our analysis: the apps' logs, raw samples, records.
 
 Used by the tests of this directory. An app's log has the calendar time of its own clock; samples and records have the
 monotonic clock, which `RunStarted` ties to the calendar.

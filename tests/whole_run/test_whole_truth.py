@@ -76,7 +76,9 @@ def test_during_a_partition_the_replica_that_is_cut_off_answers_nobody(whole: Wh
 def test_the_kernel_counts_as_many_memory_kills_as_were_reported(whole: WholeRun) -> None:
     trials = whole.trials("memory-leak")
     if {trial.results["capabilities"]["memory_limit"] for trial in trials} == {"rss-watch"}:
-        pytest.skip("no control group can be made here: breakroom watches the limit itself, the kernel kills nobody")
+        pytest.skip(
+            "no control group can be made here: breakroom watches the limit itself, the kernel kills nobody"
+        )
     reported = sum(record.oom_killed for trial in trials for record in trial.tasks())
     assert reported == sum(trial.results["leak"]["oom_kills"] for trial in trials)
     if whole.first_code == 0:
@@ -103,7 +105,9 @@ def test_a_killed_replica_had_no_last_words_and_its_replacement_listens_before_i
         assert _killed(trial) == {dead}
         entries = [record for record in trial.records if isinstance(record, RotationChanged)]
         replacement = next(
-            record for record in entries if record.in_rotation and record.t > trial.actions("kill", "proved")[0].t
+            record
+            for record in entries
+            if record.in_rotation and record.t > trial.actions("kill", "proved")[0].t
         )
         listened = trial.logs[replacement.task].unix_of("listening on")
         assert listened is not None
@@ -156,15 +160,18 @@ def test_nobody_was_answered_by_a_release_that_never_became_healthy(whole: Whole
     served = [log.served for log in orchestrated.logs.values() if log.version == "v2"]
     assert served == [0]
     single = whole.trial("bad-update-unhealthy", "single")
-    assert sum(log.served or 0 for log in single.logs.values() if log.version == "v2") == single.results[
-        "updates"
-    ][0]["new_version_requests"]
+    assert (
+        sum(log.served or 0 for log in single.logs.values() if log.version == "v2")
+        == single.results["updates"][0]["new_version_requests"]
+    )
 
 
 def test_the_slow_release_was_slow_by_its_own_words(whole: WholeRun) -> None:
     trial = whole.trial("bad-update-slow", "single")
     late = [
-        samples["total"][(samples["outcome"] == 3)] for stream, samples, _ in trial.samples() if stream == "probe"
+        samples["total"][(samples["outcome"] == 3)]
+        for stream, samples, _ in trial.samples()
+        if stream == "probe"
     ]
     assert all((totals >= 1_000_000).all() for totals in late)
     assert {log.version for log in trial.logs.values()} == {"v1", "v2"}

@@ -29,7 +29,14 @@ LINES = {
 ACT = ("var(--act)", "longdash")
 
 WITHOUT_LINE = frozenset(
-    {"mark.first-error", "mark.replaced", "mark.running", "mark.in-rotation", "mark.stable"}
+    {
+        "mark.first-error",
+        "mark.replaced",
+        "mark.running",
+        "mark.in-rotation",
+        "mark.stable",
+        "mark.inapplicable",
+    }
 )
 """Marks that stand in the table of moments only."""
 

@@ -95,10 +95,9 @@ def _pen(color: str, width: float) -> dict[str, Any]:
 
 
 def wanted_steps(lane: Lane) -> list[tuple[float, int]]:
-    """How many replicas were wanted, from when on: the level before the first command, then each command's."""
-    applied = [scale for scale in lane.trial.scaling if scale.applied]
-    first = applied[0].from_replicas if applied else lane.series.wanted
-    return [(lane.series.from_s, first), *((scale.at_s, scale.to_replicas) for scale in applied)]
+    """How many replicas were wanted, and from when on."""
+    wanted = lane.series.wanted
+    return list(zip(wanted.at_s, wanted.value, strict=True))
 
 
 def _replicas(lane: Lane) -> list[tuple[float, int]]:
