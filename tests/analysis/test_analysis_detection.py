@@ -124,6 +124,36 @@ def test_a_persons_restart_is_no_detection_by_the_platform(tmp_path: Path) -> No
     assert advice.saves_s == pytest.approx(3.5)
 
 
+def test_an_engine_that_finds_its_container_unhealthy_leaves_the_person_to_be_waited_for(
+    tmp_path: Path,
+) -> None:
+    scene = Scene(tmp_path)
+    samples = probes(-4_003, 12_000)
+    for sample in samples:
+        if 0 < sample.intended < 8_300:
+            sample.outcome, sample.latency = Outcome.TIMEOUT, 200.0
+    trial = observed(scene, samples, end=12_000, runs_as="container", replicas=1, service=SERVICE)
+    trial.action(0, "step-1", "hang", tasks=("t1",))
+    trial.add(HealthChanged, 3_001, task="t1", status="unhealthy", ok=False)
+    trial.act(8_001)
+    trial.task(8_050, "t1", 1, "shutdown", exit_code=137)
+    trial.task(8_060, "t2", 1, "new")
+    trial.enters(8_070, "t2")
+    results = results_of(scene)
+    assert metric_value(results, "detection_time") == pytest.approx(3.0)
+    assert results.explanation[0].code == "lost.waiting-for-operator"
+    assert results.explanation[0].params["s"] == pytest.approx(8.0)
+    assert _advice(results).reason.code == "advice.orchestrator"
+
+
+def test_a_replica_behind_a_slow_link_is_not_sick_so_there_is_nothing_to_detect(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    observed(scene).action(0, "step-1", "network", tasks=("t2",), undone=3_000)
+    results = results_of(scene)
+    assert results.detection == ()
+    assert metric_value(results, "detection_time") is None
+
+
 def test_the_failure_log_has_state_memory_and_last_words_at_each_moment(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     _hung(scene)

@@ -113,6 +113,17 @@ def test_behind_a_partition_every_request_that_crosses_it_fails() -> None:
     assert found.quantiles == (0.005,) * 3
 
 
+def test_a_request_in_the_last_second_of_a_partition_gets_through_with_its_next_syn() -> None:
+    found = _predict(_model(partition=True, timeout_s=2.0, ends_within_s=(0.0, 8.0)))
+    # Hit at any time of 8 s: 1 s of them is answered 1 s later; the next SYN after 3 s would come too late for 2 s.
+    assert found.failed_share == pytest.approx(7 / 8, abs=0.01)
+    assert found.quantiles == pytest.approx((1.005,) * 3)
+    patient = _predict(_model(partition=True, timeout_s=5.0, ends_within_s=(0.0, 8.0)))
+    assert patient.failed_share == pytest.approx(5 / 8, abs=0.01)
+    gone = _predict(_model(partition=True, timeout_s=2.0, ends_within_s=(3.0, 8.0)))
+    assert gone.failed_share == 1.0
+
+
 def test_without_latencies_before_nothing_is_predicted() -> None:
     assert predict(_model(delay_s=0.1), np.zeros(0, np.uint32), QUANTILES, 10) is None
 

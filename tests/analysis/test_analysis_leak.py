@@ -10,6 +10,7 @@ from analysis.conftest import Scene, TrialScene, at, observed, probes, results_o
 from breakroom.analysis.metrics import metric_value
 from breakroom.analysis.results import LeakFinding
 from breakroom.journal.records import ActionChanged
+from breakroom.journal.samples import Outcome
 
 KIB = 1_024
 
@@ -79,6 +80,26 @@ def test_cured_is_what_grows_by_less_than_four_fifths(tmp_path: Path, again: int
     scene = Scene(tmp_path)
     _leaking(scene, again=again)
     assert _finding(scene).cured is cured
+
+
+def test_a_replacement_that_fails_as_well_is_no_slow_start(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    samples = probes(-4_003, 8_000)
+    for sample in samples:
+        if 1_000 < sample.intended < 1_200 or 3_000 < sample.intended < 3_200:
+            sample.outcome = Outcome.REFUSED
+    trial = observed(scene, samples, runs_as="container", replicas=1, restart="always")
+    trial.action(999, "step-1", "kill", tasks=("t1",))
+    for number, ms in ((1, 1_000), (2, 3_000)):
+        trial.task(ms, f"t{number}", 1, "failed", exit_code=137, oom_killed=True)
+        trial.leaves(ms, f"t{number}")
+        trial.task(ms + 100, f"t{number + 1}", 1, "new")
+        trial.task(ms + 110, f"t{number + 1}", 1, "running", pid=number)
+        trial.enters(ms + 120, f"t{number + 1}")
+    told = results_of(scene).explanation[0]
+    # Back for good 2.207 s after the first kill, of which the first replacement took 0.12 s to be there.
+    assert told.code == "lost.failed-again"
+    assert told.params["s"] == pytest.approx(2.207 - 0.12)
 
 
 def test_a_limit_that_was_not_reached_leaves_the_lives_and_no_verdict(tmp_path: Path) -> None:

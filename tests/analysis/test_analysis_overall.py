@@ -124,6 +124,30 @@ def test_a_fault_that_ended_by_itself_says_nothing_on_automatic_recovery(tmp_pat
     assert claims["orchestrated-keeps-66"].reason.code == "claim.no-drill"
 
 
+def test_a_drill_that_the_platform_cannot_do_does_not_make_a_claim_unknown(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    orchestrated(scene)
+    skipped = scene.trial("orchestrated", drill="node-loss")
+    skipped.start(50_000)
+    skipped.end(50_010, "skipped")
+    claims = {claim.code: claim for claim in analyse(scene.journal()).claims}
+    assert claims["automatic-within-30-s"].verdict == "met"
+
+
+def test_a_load_alone_is_told_by_what_it_did(tmp_path: Path) -> None:
+    for lost, code in ((0, "act.no-failures"), (3, "act.failures")):
+        scene = Scene(tmp_path / code)
+        scene.directory.mkdir()
+        samples = probes(-4_003, 8_000)
+        for sample in [sample for sample in samples if sample.intended > 100][:lost]:
+            sample.outcome = Outcome.TIMEOUT
+        observed(scene, samples, runs_as="container", replicas=1).action(0, "load-1", "load")
+        (trial,) = analyse(scene.journal()).trials
+        (told,) = trial.explanation
+        assert told.code == code
+        assert told.params == ({"failed": 3, "s": 0.03} if lost else {})
+
+
 def test_automatic_recovery_is_judged_on_what_was_killed_beside_what_was_not(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     orchestrated(scene)

@@ -84,7 +84,7 @@ def test_the_metrics_of_scaling_are_the_slowest_response_and_the_gain_of_the_ups
     (drill,) = analyse(scene.journal()).drills
     (contender,) = drill.contenders
     gain = contender.metrics["goodput_gain"]
-    assert gain.resolution == pytest.approx(0.02 * (gain.median or 0))
+    assert gain.resolution == pytest.approx(0.04 * (gain.median or 0))
 
 
 def test_what_was_never_reached_has_no_end(tmp_path: Path) -> None:
@@ -110,14 +110,14 @@ def test_a_container_is_looked_at_over_the_same_stretches_with_nothing_done(tmp_
     assert [why.code for why in results.explanation] == ["scale.inapplicable"]
 
 
-def test_a_level_of_less_than_two_seconds_says_nothing(tmp_path: Path) -> None:
+def test_a_level_of_less_than_a_second_and_a_half_says_nothing(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     trial = observed(scene)
     trial.action(0, "step-1", "scale", replicas=4)
     trial.task(10, "t4", 4, "new")
     trial.enters(500, "t4")
-    trial.action(2_400, "step-2", "scale", replicas=3)
-    trial.leaves(2_500, "t4")
+    trial.action(1_990, "step-2", "scale", replicas=3)
+    trial.leaves(2_100, "t4")
     up, down = results_of(scene).scaling
     assert up.goodput_after_per_s is None
     assert down.goodput_before_per_s is None

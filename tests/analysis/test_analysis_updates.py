@@ -160,6 +160,45 @@ def test_a_container_made_anew_is_a_release_that_is_out_meanwhile(tmp_path: Path
     assert facts_of(scene).planned
 
 
+def test_a_bad_release_is_met_until_it_is_gone_though_its_recall_was_asked_for(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    trial = observed(scene, runs_as="container", replicas=1)
+    trial.action(0, "step-1", "update", environment={"APP_VERSION": "v2"})
+    trial.leaves(5, "t1")
+    trial.task(6, "t1", 1, "shutdown")
+    trial.task(10, "t2", 1, "new", version=2)
+    trial.enters(20, "t2")
+    trial.action(3_000, "step-2", "rollback")
+    # It never answered; the ingress had assigned 300 connections to it when it left, after the second command.
+    trial.add(RotationChanged, 3_100, task="t2", in_rotation=False, reason="drain", total_connections=300)
+    trial.task(3_100, "t2", 1, "shutdown", version=2)
+    trial.task(3_110, "t3", 1, "new", version=3)
+    trial.enters(3_120, "t3")
+    first, second = results_of(scene).updates
+    assert (first.new_version, first.new_version_requests) == ("v2", 300)
+    assert second.old_version == "v2"
+    # Lost by what was released, not by how: nothing that a setting would have shortened.
+    assert results_of(scene).advice is None
+
+
+def test_what_a_person_brought_back_is_not_the_new_version(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    samples = _by_version(probes(-4_003, 8_000), {"t2": (100, 200)})
+    for sample in samples:
+        if sample.intended >= 3_000:
+            sample.task = "t3"
+    trial = observed(scene, samples, runs_as="container", replicas=1)
+    trial.action(0, "step-1", "update")
+    trial.task(10, "t2", 1, "new", version=2)
+    trial.enters(20, "t2")
+    trial.task(300, "t2", 1, "failed", version=2, exit_code=1)
+    trial.act(2_900)
+    trial.task(2_950, "t3", 1, "new", version=3)
+    trial.enters(2_960, "t3")
+    (finding,) = results_of(scene).updates
+    assert (finding.old_version, finding.new_version, finding.new_version_requests) == ("v1", "v2", 10)
+
+
 def test_a_release_of_which_the_command_failed_is_none(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     observed(scene).action(0, "step-1", "update", stage="failed")

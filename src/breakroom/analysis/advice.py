@@ -142,7 +142,7 @@ def _for_part(
 ) -> list[_Candidate]:
     match name:
         case "waiting-for-operator":
-            return [_instead_of_a_person(facts, name, ns, detection)]
+            return [_instead_of_a_person(facts, name, ns)]
         case "detection" | "fault-in-force":
             return _sooner_noticed(facts, name, ns, detection)
         case "replacement" if not is_container(facts):
@@ -166,15 +166,18 @@ def _for_part(
             return []
 
 
-def _died(detection: Sequence[DetectionFinding]) -> bool:
-    """Whether the platform saw an end, so that a restart policy would have acted."""
-    return any(not finding.never and finding.ended_at_s is not None for finding in detection)
+def _died(facts: TrialFacts) -> bool:
+    """Whether what was hit ended before a person did anything, so that a restart policy would have acted."""
+    fault = facts.fault
+    if fault is None:
+        return False
+    until = facts.platform_until(fault.since, facts.last_t)
+    ends = [facts.tasks[task].ended for task in fault.action.tasks if task in facts.tasks]
+    return any(end is not None and end < until for end in ends)
 
 
-def _instead_of_a_person(
-    facts: TrialFacts, name: str, ns: int, detection: Sequence[DetectionFinding]
-) -> _Candidate:
-    if _died(detection) and not restarts(facts):
+def _instead_of_a_person(facts: TrialFacts, name: str, ns: int) -> _Candidate:
+    if _died(facts) and not restarts(facts):
         return _Candidate(
             "advice.restart-policy", name, ns, "restart", "no", "always", max(ns - _FIRST_BACKOFF_NS, 0)
         )
@@ -284,14 +287,15 @@ def _another_replica(facts: TrialFacts, found: dict[str, int], outage_ns: int) -
 def _for_updates(
     facts: TrialFacts, updates: Sequence[UpdateFinding], outage_ns: int, window_end: int
 ) -> list[_Candidate]:
-    if not updates:
+    # A release that had to be taken back was lost by what it brought, not by how it was brought out.
+    if len(updates) != 1 or updates[0].kind == "rollback":
         return []
     if is_container(facts):
         return [_Candidate("advice.rolling-update", "update", outage_ns, "deploy", "-", "2", outage_ns)]
+    if update_config(facts).order == "start-first" or updates[0].state != "completed":
+        return []
     start = min(facts.fault.since if facts.fault is not None else window_end, window_end)
     below = _below_wanted(facts, start, window_end)
-    if update_config(facts).order == "start-first" or any(one.state != "completed" for one in updates):
-        return []
     return [
         _Candidate(
             "advice.update-order",

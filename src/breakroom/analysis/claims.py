@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 
@@ -51,19 +52,30 @@ def claims(contenders: Sequence[Repeats], pace: str) -> tuple[Claim, ...]:
     single = [one for one in contenders if _is_single(one)]
     containers = [one for one in contenders if one.facts.started.runs_as == "container"]
     services = [one for one in contenders if one.facts.started.runs_as == "service"]
-    three = [one for one in services if one.facts.wanted == _REPLICAS and _killed_one(one)]
+    three = [one for one in services if one.facts.wanted == _REPLICAS and _says(one, _killed_one, _KILLS)]
     return (
-        _single_out([one for one in single if _says(one, _ended_or_hung)], single),
+        _single_out([one for one in single if _says(one, _ended_or_hung, _ENDS_OR_HANGS)], single),
         _keeps(three, services),
         _manual(containers, pace),
-        _automatic([one for one in services if _says(one, _healed)], services),
+        _automatic([one for one in services if _says(one, _healed, _TO_BE_HEALED)], services),
         _work(single, services),
     )
 
 
-def _says(repeats: Repeats, about: Callable[[Repeats], bool]) -> bool:
-    """Whether its drill is about that; one in which nothing came to be done may have been, so it counts as unknown."""
-    return repeats.facts.fault is None or about(repeats)
+def _says(repeats: Repeats, about: Callable[[Repeats], bool], kinds: AbstractSet[str]) -> bool:
+    """Whether its drill is about that. Where nothing came to be done, the plan says what was to be.
+
+    What the platform cannot do is skipped and says nothing; what failed for another reason is unknown, not left out.
+    """
+    if repeats.facts.fault is not None:
+        return about(repeats)
+    if repeats.facts.outcome == "skipped":
+        return False
+    timeline = repeats.facts.started.plan.get("timeline")
+    steps = (
+        [step for step in timeline if isinstance(step, dict)] if isinstance(timeline, list | tuple) else []
+    )
+    return not steps or any(kinds & set(step) for step in steps)
 
 
 def _is_single(repeats: Repeats) -> bool:

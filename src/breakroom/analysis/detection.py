@@ -17,9 +17,14 @@ def detections(facts: TrialFacts, window_end: int) -> tuple[DetectionFinding, ..
     return tuple(
         _finding(facts, fault, task, window_end)
         for fault in facts.faults
-        if fault.effect is not None and fault.applies and not fault.action.planned
+        if fault.effect is not None and fault.applies and _to_be_found(fault)
         for task in fault.action.tasks
     )
+
+
+def _to_be_found(fault: Fault) -> bool:
+    """A replica behind a slow or lossy link is not sick: it answers, and there is nothing to find out."""
+    return not fault.action.planned and fault.action.kind != "network"
 
 
 def _finding(facts: TrialFacts, fault: Fault, task: str, window_end: int) -> DetectionFinding:

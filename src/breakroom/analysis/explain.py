@@ -57,8 +57,15 @@ def explain(
         return ()
     about = tell_kinds(facts, kinds)
     if facts.planned:
-        return about
+        return about or (_under_load(kinds, outage_ns, recovery),)
     return (*_way_back(facts, recovery, cut, spacing_ns, window_end, outage_ns), *about)
+
+
+def _under_load(kinds: Kinds, outage_ns: int, recovery: Recovery) -> Reason:
+    """What a load did to a contender with which nothing else was done."""
+    if not recovery.errors:
+        return reason("act.no-failures")
+    return reason("act.failures", failed=kinds.failed, s=outage_ns / 1e9)
 
 
 def _way_back(
@@ -106,16 +113,28 @@ def parts(facts: TrialFacts, recovery: Recovery, until: int) -> list[Part]:
         end = min(max(undone, at), until)
         parts_of_it = [Part("fault-in-force", at, end), Part("after-undo", end, until)]
         return [part for part in parts_of_it if part.ns > 0]
+    by_person = _by_person(facts, recovery)
     for name in _CHAIN:
         moment = recovery.at(name)
-        if moment is None:
+        # A container engine does nothing about what it finds unhealthy: until the person acts, it is that one's time.
+        if moment is None or (name == "detected" and by_person):
             continue
         end = min(max(moment, at), until)
         found += _split(facts, name, at, end)
         at = end
-    rest = _rest(facts, recovery)
+    rest = _rest(facts, recovery, until)
     found.append(Part(rest, at, until))
     return [part for part in found if part.ns > 0]
+
+
+def _by_person(facts: TrialFacts, recovery: Recovery) -> bool:
+    """Whether a container's new task is a person's doing."""
+    replaced = recovery.at("replaced")
+    return (
+        is_container(facts)
+        and replaced is not None
+        and any(recovery.zero <= act.begun <= replaced for act in facts.acts)
+    )
 
 
 def _undone(facts: TrialFacts) -> int | None:
@@ -153,11 +172,24 @@ def _split(facts: TrialFacts, reached: str, start: int, end: int) -> list[Part]:
     return [Part(name, start, end)]
 
 
-def _rest(facts: TrialFacts, recovery: Recovery) -> str:
+def _failed_again(facts: TrialFacts, recovery: Recovery, until: int) -> bool:
+    """Whether a replacement failed as well before the users were served again: a leak that was started anew."""
+    fault = facts.fault
+    hit = {facts.tasks[task].slot for task in fault.action.tasks if task in facts.tasks} if fault else set()
+    return any(
+        life.slot in hit and life.created >= recovery.zero and change.state == "failed" and change.t < until
+        for life in facts.tasks.values()
+        for change in life.changes
+    )
+
+
+def _rest(facts: TrialFacts, recovery: Recovery, until: int) -> str:
     """What the time after the last known moment was spent on."""
     if len(facts.faults) > 1:
         return "unexplained"  # the moments are the first fault's; what the later ones cost they do not say
     if recovery.at("in_rotation") is not None:
+        if _failed_again(facts, recovery, until):
+            return "failed-again"
         return "after-return" if _has_health(facts) else "app-start"
     if recovery.at("running") is not None:
         return "first-health-probe" if _has_health(facts) else "app-start"

@@ -97,5 +97,6 @@ def _line(facts: TrialFacts, life: TaskLife, moment: _Moment, zero_unix_s: float
 
 
 def _said(facts: TrialFacts, task: str, t: int) -> str:
-    """What the health check's probe printed."""
-    return next((probe.output for probe in facts.health if probe.task == task and probe.t == t), "")
+    """What the health check's probe printed, on one line and without what fills it up."""
+    said = next((probe.output for probe in facts.health if probe.task == task and probe.t == t), "")
+    return " ".join(said.split())

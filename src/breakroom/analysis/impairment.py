@@ -110,7 +110,18 @@ def _model(facts: TrialFacts, fault: Fault, at: _Stretches) -> LinkModel:
         both_ways=not kernel,
         share=_share_met(facts, fault, at),
         timeout_s=int(facts.setting("probe", "timeout", default=2_000_000_000)) / 1e9,
+        ends_within_s=_ends_within(facts, fault, at),
     )
+
+
+def _ends_within(facts: TrialFacts, fault: Fault, at: _Stretches) -> tuple[float, float]:
+    """How long before its end, in seconds, requests met it: least and greatest; endless if it was not taken back."""
+    if "undone" not in fault.action.stages or fault.action.stages["undone"] > at.last:
+        return math.inf, math.inf
+    hit = set(fault.action.tasks)
+    left = [c.t for c in facts.rotation if c.task in hit and not c.in_rotation and at.begin <= c.t < at.end]
+    last = max(left) if len(left) >= len(hit) and not fault.action.detail.get("every") else at.end
+    return (at.end - last) / 1e9, (at.end - at.begin) / 1e9
 
 
 def _kind(model: LinkModel) -> str:

@@ -26,6 +26,7 @@ from breakroom.analysis.results import (
     UpdateFinding,
 )
 from breakroom.analysis.scaling import scale_findings
+from breakroom.analysis.stretch import failed_in
 from breakroom.analysis.updates import update_findings
 
 __all__ = ["NO_KINDS", "Kinds", "find_kinds"]
@@ -42,6 +43,8 @@ class Kinds:
     leak: LeakFinding | None = None
     detection: tuple[DetectionFinding, ...] = ()
     failures: tuple[FailureMoment, ...] = ()
+    failed: int = 0
+    """Requests that failed in the time of observation."""
 
 
 NO_KINDS = Kinds()
@@ -62,4 +65,5 @@ def find_kinds(
         leak=leak(facts, streams, end),
         detection=detections(facts, end),
         failures=failure_moments(facts, end, zero_unix_s),
+        failed=failed_in(streams.values(), periods.window_start, end),
     )

@@ -65,8 +65,9 @@ _STREAM_CODES = frozenset(
 )
 _EVENT_RESOLUTION_S = 0.001
 """Events carry the time at which their notice was handled; a loaded machine handles it within about this."""
-_GAIN_RESOLUTION = 0.02
-"""Of a gain: each of its two goodputs is over 1 s at least and cut at 10 ms, so known to 1 %."""
+_GAIN_RESOLUTION = 0.04
+"""Of a gain: each of its two goodputs is over 0.5 s at least, of which 10 ms more or less may hold a burst of answers:
+2 % each."""
 _UNAFFECTED_BY_OPERATOR = _UPDATES | {
     "latency_p50_before",
     "latency_p99_before",

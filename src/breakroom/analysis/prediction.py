@@ -15,7 +15,9 @@ shapes what the container *sends*, so SYN-ACK and response do (2). With `d` the 
 - RTO: RTT + max(200 ms, 4·RTTVAR) (RFC 6298, 2.3; 200 ms: Linux's TCP_RTO_MIN). The ingress's model has RTT `2d` and
   RTTVAR `2j/3` (docs/ingress.md); under netem RTT is `d` and RTTVAR, after the handshake's one sample, RTT/2 (RFC
   6298, 2.2).
-- partition: nothing passes; a request that is hit ends with its timeout.
+- partition: nothing passes. A request that is hit has its SYN sent again 1, 3, 7, … s after the first; the first of
+  them that comes after the partition's end gets through, if the request has not timed out by then. Requests are hit at
+  any time at which the replica was in rotation (`ends_within_s`: how long before the end that was).
 
 Of all requests `share` cross the bad link: round-robin over the replicas. A request's latency is one drawn from those
 before the fault plus what its packets cost. One above the timeout has failed; quantiles are of the others.
@@ -56,6 +58,8 @@ class LinkModel:
     both_ways: bool
     share: float
     timeout_s: float
+    ends_within_s: tuple[float, float] = (math.inf, math.inf)
+    """Of a partition: least and greatest time from a request that is hit to the end of it."""
 
     @property
     def passages(self) -> int:
@@ -125,7 +129,10 @@ def _quantile(ordered: Floats, share: float) -> float | None:
 def _cost(model: LinkModel, random: np.random.Generator) -> Floats:
     """What each of `DRAWS` requests that are hit takes longer."""
     if model.partition:
-        return np.full(DRAWS, math.inf)
+        low, high = model.ends_within_s
+        left = random.uniform(low, high, DRAWS) if math.isfinite(high) else np.full(DRAWS, math.inf)
+        waited: Floats = np.exp2(np.ceil(np.log2(np.maximum(left, 0.0) + 1))) - 1
+        return waited
     cost = np.zeros(DRAWS)
     for _ in range(model.passages):
         cost += np.maximum(model.delay_s + random.uniform(-model.jitter_s, model.jitter_s, DRAWS), 0.0)

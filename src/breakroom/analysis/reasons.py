@@ -54,6 +54,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "lost.first-health-probe": ("s", "share", "interval_s"),  # its process ran but was not found healthy yet
     "lost.rotation": ("s", "share"),  # it ran, but no connection was sent to it
     "lost.after-return": ("s", "share"),  # it was in rotation and had answered, yet requests still failed
+    "lost.failed-again": ("s", "share"),  # the replacement failed as well
     "lost.unexplained": ("s", "share"),  # the events do not say
     "lost.cut-connections": (
         "failed",
@@ -72,6 +73,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "capacity.first-health-probe": ("s", "share", "interval_s"),
     "capacity.rotation": ("s", "share"),
     "capacity.waiting-for-operator": ("s", "share", "modelled"),
+    "capacity.failed-again": ("s", "share"),
     "capacity.unexplained": ("s", "share"),
     "capacity.reduced": ("s", "lowest", "wanted"),  # fewer tasks in rotation than wanted, for s
     "capacity.never-restored": ("s", "lowest", "wanted"),
@@ -101,6 +103,8 @@ CODES: dict[str, tuple[str, ...]] = {
     "scaling.stabilising": ("proposed", "window_s", "replicas"),
     "scaling.down-stabilised": ("proposed", "window_s", "replicas", "decided"),
     # What there is to say of one kind of failure (TrialResults.explanation, behind the way back).
+    "act.no-failures": (),  # a load alone, and it was served
+    "act.failures": ("failed", "s"),  # it was not; s: nobody was served for so long
     "act.inapplicable": ("kind",),  # the contender has no such act
     "update.completed": ("s", "lowest", "wanted", "failed"),
     "update.rollback-completed": ("s", "lowest", "wanted", "failed"),  # one that was asked for

@@ -5,7 +5,8 @@ act: then the same stretches are looked at, with nothing done between them. Pure
 
 A *level* is the stretch between two commands. Its goodput and latency are taken from when the number of replicas was
 reached (after the command's own change) until the next command, without the first second, which still holds answers
-that were waited for before; and not beyond a finite load's end. Less than a second left of it says nothing.
+that were waited for before; and not beyond a finite load's end. Less than half a second left of it says
+nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from breakroom.analysis.stretch import failed_in, goodput, ok_latency, served_by
 __all__ = ["SETTLING_NS", "SHORTEST_NS", "scale_findings"]
 
 SETTLING_NS = 1_000_000_000
-SHORTEST_NS = 1_000_000_000
+SHORTEST_NS = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)

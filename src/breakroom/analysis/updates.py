@@ -52,20 +52,27 @@ def update_findings(
         key=lambda action: action.begun,
     )
     limits = [*(action.begun for action in commands), window_end]
-    return tuple(
-        _finding(facts, streams, action, start, max(start, until))
-        for action, (start, until) in zip(commands, pairwise(limits), strict=True)
-    )
+    found: list[UpdateFinding] = []
+    for action, (start, until) in zip(commands, pairwise(limits), strict=True):
+        before = found[-1].new_version if found else ""
+        found.append(_finding(facts, streams, action, (start, max(start, until), window_end), before))
+    return tuple(found)
 
 
 def _finding(
-    facts: TrialFacts, streams: Mapping[str, StreamData], action: Action, start: int, until: int
+    facts: TrialFacts,
+    streams: Mapping[str, StreamData],
+    action: Action,
+    limits: tuple[int, int, int],
+    version_before: str,
 ) -> UpdateFinding:
+    """One release. `limits`: its command, the next one's, and the end of observation."""
+    start, until, window_end = limits
     kind = _kind(facts, action)
     old, new = _tasks(facts, start, until)
     end = _replaced(facts, new, until) if kind == "replace" else _ended(facts, kind, start, until)
-    met = _met(facts, streams, new, start, until)
-    asked = asked_in(streams.values(), start, until)
+    met = _met(facts, streams, new, start, window_end)
+    asked = asked_in(streams.values(), start, window_end)
     return UpdateFinding(
         action=action.action,
         kind=kind,
@@ -74,7 +81,7 @@ def _finding(
         begun_at_s=facts.seconds(start),
         ended_at_s=None if end.at is None else facts.seconds(end.at),
         duration_s=None if end.at is None else (end.at - start) / 1e9,
-        old_version=usual_version(streams, old),
+        old_version=usual_version(streams, old) or version_before,
         new_version=usual_version(streams, new) or _told(facts, action, new),
         answered=_answered(streams.values(), start, until),
         new_version_requests=met,
@@ -94,7 +101,8 @@ def _kind(facts: TrialFacts, action: Action) -> Literal["update", "rollback", "r
 def _tasks(facts: TrialFacts, start: int, until: int) -> tuple[list[str], list[str]]:
     """Tasks of the release before that were alive at the command, and those of the new release.
 
-    New is what was made after the command from another spec. A rollback restores a spec, whose number is not higher.
+    New is what was made after the command from another spec, the first such one: a person, or the platform itself, may
+    have brought the old one back later. A rollback restores a spec, whose number is not higher.
     """
     alive = [
         life
@@ -104,7 +112,8 @@ def _tasks(facts: TrialFacts, start: int, until: int) -> tuple[list[str], list[s
     before = max((life.version for life in alive), default=0)
     old = [life.task for life in alive if life.version == before]
     made = [life for life in facts.tasks.values() if start <= life.created < until and life.version != before]
-    return old, [life.task for life in made]
+    first = min(made, key=lambda life: life.created, default=None)
+    return old, [life.task for life in made if first is not None and life.version == first.version]
 
 
 def _told(facts: TrialFacts, action: Action, new: list[str]) -> str:
@@ -161,19 +170,19 @@ def _answered(streams: Iterable[StreamData], start: int, until: int) -> dict[str
 def _met(
     facts: TrialFacts, streams: Mapping[str, StreamData], new: list[str], start: int, until: int
 ) -> int | None:
-    """Requests that met the new version: answered by one of its tasks, or lost on a connection to one.
+    """Requests that met the new version until observation ended: answered by one of its tasks, or lost on one.
 
-    Which task a request failed on the samples do not say; the ingress counts what it assigned to each. With keep-alive
-    several requests share a connection, so the larger of both counts is taken for each task.
+    Those count too that met it after the next command: it was still there then. Which task a request failed on the
+    samples do not say; the ingress counts what it assigned to each. With keep-alive several requests share a
+    connection, so the larger of both counts is taken for each task.
     """
     if not streams:
         return None
     answered = served_by(streams.values(), start, until, only_ok=False)
     counted = facts.started.capabilities.get("ingress", "breakroom") == "breakroom"
     assigned: dict[str, int] = {}
-    ends = facts.last_t if until >= facts.phases.get("undoing", until) else until
     for change in facts.rotation:
-        if counted and change.task in new and not change.in_rotation and change.t <= ends:
+        if counted and change.task in new and not change.in_rotation:
             assigned[change.task] = assigned.get(change.task, 0) + change.total_connections
     return sum(max(answered.get(task, 0), assigned.get(task, 0)) for task in new)
 

@@ -97,6 +97,9 @@ REASONS: dict[str, str] = {
         "The new replica was in rotation and had answered, yet requests kept failing for {s:duration} "
         "({share:ratio} of the lost time)."
     ),
+    "lost.failed-again": N_(
+        "The replacement failed as well, and so on, for {s:duration} ({share:ratio} of the lost time)."
+    ),
     "lost.unexplained": N_(
         "For {s:duration} ({share:ratio} of the lost time) the recorded events do not say why."
     ),
@@ -146,6 +149,9 @@ REASONS: dict[str, str] = {
     "capacity.waiting-for-operator": N_(
         "Back at full capacity: {s:duration} ({share:ratio} of that time) went by until a person "
         "acted{modelled:modelled}."
+    ),
+    "capacity.failed-again": N_(
+        "Back at full capacity: for {s:duration} ({share:ratio} of that time) replacements failed as well."
     ),
     "capacity.unexplained": N_(
         "Back at full capacity: for {s:duration} ({share:ratio} of that time) the recorded events do not say why."
@@ -249,6 +255,11 @@ REASONS: dict[str, str] = {
         "{count:count} of {planned:count} planned {planned:plural:trial|trials} {count:plural:was|were} not run."
     ),
     # What there is to say of one kind of failure.
+    "act.no-failures": N_("No request failed under the load."),
+    "act.failures": N_(
+        "The load was more than could be served: {failed:count} {failed:plural:request|requests} failed, and for "
+        "{s:duration} nobody was served."
+    ),
     "act.inapplicable": N_("A contender of this kind has no such act ({kind:action}); it stayed as it was."),
     "update.completed": N_(
         "The update was completed in {s:duration}; at least {lowest:count} of {wanted:count} replicas served all the "
@@ -260,7 +271,7 @@ REASONS: dict[str, str] = {
     ),
     "update.replaced": N_(
         "The container was stopped and made anew in {s:duration}; {failed:count} {failed:plural:request|requests} "
-        "failed until it answered again."
+        "failed from the command on."
     ),
     "update.paused": N_(
         "The orchestrator paused the update after {s:duration}: {message}. {met:count} {met:plural:request|requests} "
@@ -337,7 +348,7 @@ REASONS: dict[str, str] = {
     ),
     "impairment.partition": N_(
         "Nothing crosses the link: {share:ratio} of the connections, averaged over that time, wait in vain for "
-        "{timeout_s:duration}."
+        "{timeout_s:duration}, unless it is over when one of them is tried again, 1 or 3 s later."
     ),
     "impairment.not-predicted": N_("What follows from such a link is not computed."),
     # The one setting that would have shortened the way back most.
