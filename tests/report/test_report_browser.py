@@ -136,6 +136,7 @@ def test_it_opens_in_the_language_it_was_made_for_and_follows_the_colour_scheme(
     colour = "document.querySelector('main[lang=ko] [data-figure=timeline]').data[0].fillcolor"
     dark = report.page.evaluate(colour)
     report.page.emulate_media(color_scheme="light")
+    report.page.locator("main[lang=ko] [data-figure=timeline]").scroll_into_view_if_needed()
     _until(report, f"{colour} !== '{dark}'")
 
 

@@ -28,7 +28,10 @@ class Told:
 def telling_metric(drill: DrillResults, trials: tuple[TrialResults, ...]) -> str:
     """The metric, from what the drill did to its contenders: the first of the fitting ones that any of them knows."""
     mine = [trial for trial in trials if trial.drill == drill.name]
-    wanted = [*_by_kind(mine), "outage", "failed_requests", "availability"]
+    wanted = [*_by_kind(mine), "outage"]
+    if any(trial.detection for trial in mine):
+        wanted.append("detection_time")
+    wanted += ["failed_requests", "availability"]
     known = [metric for metric in wanted if any(_median(drill, metric))]
     return known[0] if known else "outage"
 
