@@ -146,6 +146,7 @@ def test_repeats_can_be_chosen_charts_zoom_together_and_a_narrow_page_fits(
     report = opened(repeat=3)
     report.drawn("en")
     report.page.select_option("main[lang=en] [data-choice]", "3")
+    report.page.locator("main[lang=en] [data-figure=timeline]").scroll_into_view_if_needed()
     _until(
         report,
         "document.querySelector('main[lang=en] .plot[data-figure=timeline]').textContent.includes('repeat 3')",
