@@ -151,11 +151,8 @@ def test_every_code_of_the_table_is_used_and_none_is_used_outside_it() -> None:
     rooms = (*breakroom.analysis.__path__, *breakroom.autoscale.__path__)
     files = [path for room in rooms for path in Path(room).glob("*.py") if path.name != "reasons.py"]
     source = "".join(path.read_text() for path in files)
-    kinds = (
-        "unknown|lost|capacity|scaling|mark|condition|verdict|claim|problem"
-        "|act|update|scale|impairment|leak|advice"
-    )
-    written = set(re.findall(rf'"((?:{kinds})\.[a-z-]+)"', source))
+    prefixes = "unknown|lost|capacity|scaling|mark|condition|verdict|claim|problem|act|update|scale|impairment|leak|advice"
+    written = set(re.findall(rf'"((?:{prefixes})\.[a-z-]+)"', source))
     assert written <= set(CODES)
     # These are put together from a prefix and the name of a part or phase.
     parts = set(re.findall(r'"([a-z]+(?:-[a-z]+)*|[a-z]+(?:_[a-z]+)+)"', source))

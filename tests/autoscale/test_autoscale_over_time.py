@@ -44,6 +44,7 @@ def _service(
     )
 
 
+@settings(deadline=None)
 @given(st.floats(0, 3000), st.integers(1, 40), st.floats(0, 8), st.integers(0, 5), st.integers(0, 20))
 def test_at_constant_load_utilisation_comes_to_its_number_and_stays(
     load: float, replicas: int, start: float, up: int, down: int
@@ -57,6 +58,7 @@ def test_at_constant_load_utilisation_comes_to_its_number_and_stays(
     assert set(service.run(100)) == {last}
 
 
+@settings(deadline=None)
 @given(st.floats(0, 3000), st.integers(1, 40), st.floats(0, 4), st.integers(0, 5))
 def test_at_constant_load_utilisation_goes_one_way_only(
     load: float, replicas: int, start: float, up: int
@@ -66,6 +68,7 @@ def test_at_constant_load_utilisation_goes_one_way_only(
     assert numbers in (sorted(numbers), sorted(numbers, reverse=True))
 
 
+@settings(deadline=None)
 @given(st.floats(0, 3000), st.floats(-0.09, 0.09))
 def test_a_ripple_within_the_tolerance_does_not_make_it_flap(load: float, ripple: float) -> None:
     service = _service(_utilisation(), lambda t: load * (1 + (ripple if int(t) % 2 else 0)))
@@ -73,7 +76,7 @@ def test_a_ripple_within_the_tolerance_does_not_make_it_flap(load: float, ripple
     assert len(set(service.run(100))) == 1
 
 
-@settings(max_examples=40)  # twenty-five minutes of a service's life each
+@settings(deadline=None, max_examples=40)  # twenty-five minutes of a service's life each
 @given(st.floats(10, 3000), st.integers(1, 40), st.floats(0, 4), st.integers(0, 5))
 def test_at_constant_load_latency_comes_to_a_number_that_carries_it_and_stays(
     load: float, replicas: int, start: float, up: int

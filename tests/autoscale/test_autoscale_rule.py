@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscale.simulation import SECOND
@@ -233,6 +233,7 @@ def situations(draw: st.DrawFn) -> tuple[AutoscaleSpec, Observation, Memory]:
     return spec, seen, draw(memories(replicas))
 
 
+@settings(deadline=None)
 @given(situations())
 def test_a_change_stays_within_the_bounds_and_at_most_doubles(
     situation: tuple[AutoscaleSpec, Observation, Memory],
@@ -244,6 +245,7 @@ def test_a_change_stays_within_the_bounds_and_at_most_doubles(
         assert decision.decided <= 2 * seen.replicas
 
 
+@settings(deadline=None)
 @given(situations())
 def test_nothing_changes_in_a_cool_down_but_what_is_outside_of_the_bounds(
     situation: tuple[AutoscaleSpec, Observation, Memory],
@@ -257,6 +259,7 @@ def test_nothing_changes_in_a_cool_down_but_what_is_outside_of_the_bounds(
     assert decision.decision != "down" or age >= spec.cooldown_down
 
 
+@settings(deadline=None)
 @given(situations(), LOADS, st.floats(0, 5))
 def test_more_load_and_more_latency_never_lead_to_fewer_replicas(
     situation: tuple[AutoscaleSpec, Observation, Memory], more: float, slower: float
@@ -274,6 +277,7 @@ def test_more_load_and_more_latency_never_lead_to_fewer_replicas(
     assert _decide(spec, heavier, memory).decided >= _decide(spec, seen, memory).decided
 
 
+@settings(deadline=None)
 @given(situations())
 def test_every_decision_has_a_sentence_with_all_of_its_parameters(
     situation: tuple[AutoscaleSpec, Observation, Memory],
@@ -285,6 +289,7 @@ def test_every_decision_has_a_sentence_with_all_of_its_parameters(
     assert decision.decision == (word if decision.decided != seen.replicas else "hold")
 
 
+@settings(deadline=None)
 @given(situations())
 def test_nothing_is_taken_away_while_a_replica_is_missing(
     situation: tuple[AutoscaleSpec, Observation, Memory],

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-__all__ = ["MINI_DRILL", "Ended", "Tool", "descendants", "wait_until"]
+__all__ = ["MINI_DRILL", "TOO_BUSY", "UNKNOWN", "Ended", "Tool", "descendants", "wait_until"]
 
 MINI_DRILL = """\
 extends: kill
@@ -77,9 +77,9 @@ class Tool:
             text=True,
         )
 
-    def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> Ended:
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None, within: float = 150) -> Ended:
         process = self.start(*arguments, env=env)
-        out, err = process.communicate(timeout=150)
+        out, err = process.communicate(timeout=within)
         return Ended(process.returncode, out, err)
 
     def run_undisturbed(self, *arguments: str) -> Ended:

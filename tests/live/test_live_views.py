@@ -6,6 +6,7 @@ import io
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from rich.console import Console
@@ -19,6 +20,7 @@ from breakroom.journal.records import (
     Problem,
     Record,
     RotationChanged,
+    ScalingDecided,
     StreamOpened,
     TaskChanged,
     TaskStats,
@@ -67,9 +69,43 @@ def _kill(stage: str) -> ActionChanged:
     )
 
 
+def _decided(decision: Literal["up", "down", "hold"], *, dry_run: bool = False) -> ScalingDecided:
+    return ScalingDecided(
+        t=1,
+        trial=TRIAL,
+        metric="utilisation",
+        observed=0.86,
+        target=0.7,
+        replicas=3,
+        proposed=5,
+        decided=4,
+        decision=decision,
+        reason="scaling.up-to-maximum",
+        params={"proposed": 5, "replicas": 3, "decided": 4},
+        dry_run=dry_run,
+    )
+
+
+def _scaled(stage: Literal["intended", "done", "proved", "unproved", "failed"]) -> ActionChanged:
+    return ActionChanged(
+        t=1,
+        trial=TRIAL,
+        action="autoscale-1",
+        kind="scale",
+        by="autoscaler",
+        stage=stage,
+        detail={"from": 3, "replicas": 4, "reason": "not today"},
+    )
+
+
 @pytest.mark.parametrize(
     ("record", "words"),
     [
+        (_decided("up"), "autoscaler: 5 replicas are asked for; up to the maximum: 3 → 4."),
+        (_decided("down", dry_run=True), "autoscaler, dry run: 5 replicas"),
+        (_scaled("proved"), "proved: 4 replicas are in rotation"),
+        (_scaled("unproved"), "not proved: it was not seen that 4 replicas were in rotation"),
+        (_scaled("failed"), "the autoscaler could not scale: not today"),
         (_kill("intended"), "killing t1 with SIGKILL"),
         (_kill("proved"), "proved: t1 is dead"),
         (_kill("unproved"), "not proved"),
@@ -100,6 +136,9 @@ def test_what_happens_is_said_in_words(record: Record, words: str) -> None:
         TaskStats(t=1, trial=TRIAL, task="t1", memory_bytes=1),
         TrialEnded(t=1, trial=TRIAL, outcome="completed"),
         _kill("done"),
+        _decided("hold"),
+        _scaled("intended"),
+        _scaled("done"),
     ],
 )
 def test_what_is_no_news_is_not_said(record: Record) -> None:
@@ -110,6 +149,12 @@ def test_the_story_is_told_in_korean_too() -> None:
     line = describe(_task("running"), translator("ko"))
     assert line is not None
     assert "슬롯" in line.text
+
+
+def test_the_autoscalers_decisions_are_told_in_korean_too() -> None:
+    line = describe(_decided("up"), translator("ko"))
+    assert line is not None
+    assert line.text == "오토스케일러: 복제본 5개가 필요하지만 최댓값까지만 늘립니다. 3개 → 4개."
 
 
 def test_the_plain_view_prints_each_event_once_with_its_time(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from breakroom.analysis.decisions import scaling_decisions
 from breakroom.analysis.detection import detections
 from breakroom.analysis.facts import TrialFacts
 from breakroom.analysis.failures import failure_moments
@@ -21,6 +22,7 @@ from breakroom.analysis.results import (
     ImpairmentFinding,
     LeakFinding,
     ScaleFinding,
+    ScalingDecisionFinding,
     UpdateFinding,
 )
 from breakroom.analysis.scaling import scale_findings
@@ -35,6 +37,7 @@ class Kinds:
 
     updates: tuple[UpdateFinding, ...] = ()
     scaling: tuple[ScaleFinding, ...] = ()
+    decisions: tuple[ScalingDecisionFinding, ...] = ()
     impairment: ImpairmentFinding | None = None
     leak: LeakFinding | None = None
     detection: tuple[DetectionFinding, ...] = ()
@@ -54,6 +57,7 @@ def find_kinds(
     return Kinds(
         updates=update_findings(facts, streams, end),
         scaling=scale_findings(facts, streams, before_start=start, window_end=end),
+        decisions=scaling_decisions(facts.scaling_decided, facts.seconds),
         impairment=impairment(facts, streams, before_start=start, window_end=end),
         leak=leak(facts, streams, end),
         detection=detections(facts, end),

@@ -142,6 +142,7 @@ def analyse_trial(facts: TrialFacts, streams: dict[str, StreamData], zero_unix_s
         left_behind=facts.cleanliness.left if facts.cleanliness is not None else None,
         updates=kinds.updates,
         scaling=kinds.scaling,
+        decisions=kinds.decisions,
         impairment=kinds.impairment,
         leak=kinds.leak,
         detection=kinds.detection,
