@@ -78,7 +78,9 @@ def _print_drills(console: Console, results: RunResults, tr: Translator) -> None
         head.append(line.name, style="bold default")
         head.append(f"\n  {line.metric}", style="dim default")
         cells = [
-            Text("" if cell is None else cell.text, style="" if cell and cell.known else "yellow")
+            Text(
+                "" if cell is None else cell.short or cell.text, style="" if cell and cell.known else "yellow"
+            )
             for cell in line.cells
         ]
         table.add_row(head, *cells)
