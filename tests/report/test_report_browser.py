@@ -136,6 +136,7 @@ def test_it_opens_in_the_language_it_was_made_for_and_follows_the_colour_scheme(
     colour = "document.querySelector('main[lang=ko] [data-figure=timeline]').data[0].fillcolor"
     dark = report.page.evaluate(colour)
     report.page.emulate_media(color_scheme="light")
+    report.page.locator("main[lang=ko] [data-figure=timeline]").scroll_into_view_if_needed()
     _until(report, f"{colour} !== '{dark}'")
 
 
@@ -145,6 +146,7 @@ def test_repeats_can_be_chosen_charts_zoom_together_and_a_narrow_page_fits(
     report = opened(repeat=3)
     report.drawn("en")
     report.page.select_option("main[lang=en] [data-choice]", "3")
+    report.page.locator("main[lang=en] [data-figure=timeline]").scroll_into_view_if_needed()
     _until(
         report,
         "document.querySelector('main[lang=en] .plot[data-figure=timeline]').textContent.includes('repeat 3')",

@@ -46,15 +46,6 @@ def test_every_table_has_a_head_and_rows_of_equal_width(
         assert end > index + 1
 
 
-def test_the_korean_report_has_the_courses_section(made: Callable[..., Made]) -> None:
-    text = _render(made(), "ko")
-    order = ["## 오케스트레이션 효과 분석", "### 가용성 비교", "### 복구 시간 비교", "### 운영 부담 비교"]
-    places = [text.index(f"\n{heading}\n") for heading in order]
-    assert places == sorted(places)
-    assert re.search(r"\n- single: [\d.]+초 동안 서비스 중단 \(모델값\), 가용성 [\d.]+%", text)
-    assert "- orchestrated: 개입 불필요(자동 복구)" in text
-
-
 def test_modelled_values_are_marked_and_the_mark_explained(made: Callable[..., Made]) -> None:
     text = _render(made(), "en")
     outage = next(line for line in text.splitlines() if line.startswith("| Outage, total"))

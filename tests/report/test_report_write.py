@@ -152,7 +152,8 @@ def test_writing_again_replaces_the_files_and_leaves_no_others(
     for lang in ("en", "ko"):
         write_report(tmp_path, results, journal, lang)
         write_results(tmp_path, results)
-    assert _names(tmp_path) - before == {"report.html", "report.md", "results.json"}
+    written = {"report.html", "report.md", "results.json", "junit.xml", "failure-log.txt"}
+    assert _names(tmp_path) - before == written
     assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# breakroom: 복제본")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -68,19 +69,21 @@ def print_summary(console: Console, results: RunResults, tr: Translator, report:
 def _print_drills(console: Console, results: RunResults, tr: Translator) -> None:
     """All drills in one table: verdict, and the number that tells the contenders apart; then what was not met."""
     view = overall_view(results, tr)
-    table = Table(header_style="bold", show_lines=False)
-    table.add_column(tr.say("Drill"), ratio=3)
-    table.add_column(tr.say("Verdict"), no_wrap=True)
-    table.add_column(tr.say("Number"), ratio=2)
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column(tr.say("Drill"), no_wrap=True)
     for name in view.contenders:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for line in view.drills:
-        verdict = Text(f"{MARKS[line.verdict]} {line.word}", style=VERDICT_STYLES[line.verdict])
+        head = Text(f"{MARKS[line.verdict]} ", style=VERDICT_STYLES[line.verdict])
+        head.append(line.name, style="bold default")
+        head.append(f"\n  {line.metric}", style="dim default")
         cells = [
-            Text("" if cell is None else cell.text, style="" if cell and cell.known else "yellow")
+            Text(
+                "" if cell is None else cell.short or cell.text, style="" if cell and cell.known else "yellow"
+            )
             for cell in line.cells
         ]
-        table.add_row(Text(line.name), verdict, line.metric, *cells)
+        table.add_row(head, *cells)
     console.print()
     console.print(table)
     for drill in results.drills:
@@ -100,9 +103,10 @@ def _print_overall(console: Console, results: RunResults, tr: Translator) -> Non
     if not view.rows:
         return
     table = Table(title=tr.say("Comparison over all drills"), title_justify="left", title_style="bold")
-    table.add_column("")
+    table.box = box.SIMPLE_HEAD
+    table.add_column("", overflow="fold")
     for name in view.contenders:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for row in view.rows:
         cells = []
         for cell in row.cells:

@@ -62,6 +62,8 @@ NEITHER_IS_BETTER = frozenset(
     }
 )
 """Metrics of which more is neither better nor worse: a release that is stopped may be the good end."""
+FINE_S = 5e-5
+"""A resolution finer than what is printed need not be told."""
 SHARES = frozenset({"availability", "capacity_kept", "lowest_capacity", "blast_radius"})
 OPERATOR_TIME = "operator_minutes"
 
@@ -212,7 +214,7 @@ def _details(metric: str, spread: Spread, t: Translator) -> tuple[str, ...]:
         return t.metric_value(metric, number)
 
     details = []
-    if spread.resolution and not _is_count(metric):
+    if (spread.resolution or 0.0) > FINE_S and not _is_count(metric):
         details.append(f"± {value(spread.resolution)}")
     if spread.n > 1 and spread.minimum == spread.maximum:
         details.append(t.say("the same in all {n:count} runs", n=spread.n))

@@ -104,23 +104,36 @@ def _availability(row: OverallRow, results: RunResults, t: Translator) -> str:
 
 
 def _kept(name: str, results: RunResults) -> float | None:
-    """Median over the drills that know it: of the work under saturating load, the share still done while broken."""
+    """Median over the trials that lost one replica: the share of the work under saturating load still done."""
     known = [
-        spread.median
-        for one in _mine(results, name)
-        if (spread := one.metrics.get("capacity_kept")) is not None and spread.median is not None
+        trial.capacity.kept
+        for trial in _trials(results, name)
+        if trial.capacity.kept is not None and _lost_one(trial)
     ]
     return median(known) if known else None
 
 
+def _lost_one(trial: TrialResults) -> bool:
+    left = _reduced(trial)
+    return left is not None and left[0] == left[1] - 1
+
+
+def _reduced(trial: TrialResults) -> tuple[int, int] | None:
+    """Replicas in rotation at the lowest, and wanted; None where capacity was not reduced."""
+    reduced = {"capacity.reduced", "capacity.never-restored"}
+    params = next((reason.params for reason in trial.explanation if reason.code in reduced), None)
+    if params is not None:
+        return int(params["lowest"]), int(params["wanted"])
+    # A container that was down is one replica less of one; what users then lost is told as an outage.
+    return (0, 1) if trial.outage_total_s and trial.capacity.kept == 0 else None
+
+
 def _left(name: str, results: RunResults) -> tuple[int, int] | None:
-    """Replicas in rotation at the lowest, and wanted, if it was the same wherever capacity was reduced."""
+    """Of the same trials: replicas in rotation and wanted, if they were the same in all of them."""
     found = {
-        (int(reason.params["lowest"]), int(reason.params["wanted"]))
+        _reduced(trial)
         for trial in _trials(results, name)
-        if trial.capacity.kept is not None
-        for reason in trial.explanation
-        if reason.code == "capacity.reduced"
+        if trial.capacity.kept is not None and _lost_one(trial)
     }
     return found.pop() if len(found) == 1 else None
 

@@ -25,7 +25,7 @@ from breakroom.i18n import LANGUAGES, Language, Translator, translator
 from breakroom.report.charts.impairment import DOTS, impairment
 from breakroom.report.charts.latency import latency
 from breakroom.report.charts.memory import memory
-from breakroom.report.charts.moments import Lane
+from breakroom.report.charts.moments import Lane, line_kinds
 from breakroom.report.charts.recovery import SEGMENTS, recovery, segments
 from breakroom.report.charts.scaling import scaling
 from breakroom.report.charts.style import OUTCOMES, STATES, Figure
@@ -192,6 +192,7 @@ def _legend(
         "states": [group for group in reversed(STATES) if states & set(STATES[group])],
         "phases": [phase for phase in SEGMENTS if phase in phases],
         "versions": list(_versions(drill, results, series)),
+        "lines": sorted({line for trial in mine for line in line_kinds(trial)}),
         "dots": [kind for kind in DOTS if any(trial.impairment is not None for trial in mine)],
     }
 

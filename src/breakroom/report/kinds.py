@@ -362,6 +362,7 @@ def _detection(trials: Sequence[TrialResults], t: Translator) -> Table:
         (
             *_who(trial, trials),
             found.task,
+            _noticed(found, t),
             *(
                 t.duration(moment)
                 for moment in (
@@ -374,22 +375,23 @@ def _detection(trials: Sequence[TrialResults], t: Translator) -> Table:
             ),
             t.count(found.failed_probes),
             t.duration(found.bound_s),
-            _noticed(found, t),
         )
         for trial in trials
         for found in trial.detection
     )
+    if not any(found.failed_probes for trial in trials for found in trial.detection):
+        rows = ()  # no health check failed anywhere: there was nothing to find out
     head = (
         *_of(trials, t),
         t.say("Task"),
+        t.say("Result"),
         t.say("First failed health probe"),
         t.say("Unhealthy"),
         t.say("Out of rotation"),
-        t.say("Ended"),
+        t.say("Task ended"),
         t.say("Replaced"),
         t.say("Failed health probes"),
         t.say("At most, by its settings"),
-        t.say("Result"),
     )
     note = t.say(
         "Moments after the fault took effect. The bound is retries × (interval + timeout) of the health check."  # noqa: RUF001  # the sign of multiplication

@@ -23,12 +23,17 @@ class Told:
     known: bool
     modelled: bool
     detail: str = ""
+    short: str = ""
+    """The value with a star instead of the word that says that it is modelled, for narrow tables."""
 
 
 def telling_metric(drill: DrillResults, trials: tuple[TrialResults, ...]) -> str:
     """The metric, from what the drill did to its contenders: the first of the fitting ones that any of them knows."""
     mine = [trial for trial in trials if trial.drill == drill.name]
-    wanted = [*_by_kind(mine), "outage", "failed_requests", "availability"]
+    wanted = [*_by_kind(mine), "outage"]
+    if any(trial.detection for trial in mine):
+        wanted.append("detection_time")
+    wanted += ["failed_requests", "availability"]
     known = [metric for metric in wanted if any(_median(drill, metric))]
     return known[0] if known else "outage"
 
@@ -77,8 +82,10 @@ def telling_cells(drill: DrillResults, results: RunResults, t: Translator) -> tu
             text = t.say("not recovered") if never else t.say("not known")
             cells.append(Told(contender.name, text, known=False, modelled=False))
         else:
-            text = marked(t.metric_value(metric, spread.median), t, modelled=spread.modelled)
+            value = t.metric_value(metric, spread.median)
+            text = marked(value, t, modelled=spread.modelled)
             never = any(trial.outcome == "not-recovered" for trial in mine)
             detail = t.say("not recovered") if never else ""
-            cells.append(Told(contender.name, text, known=True, modelled=spread.modelled, detail=detail))
+            short = value + "*" if spread.modelled else value
+            cells.append(Told(contender.name, text, True, spread.modelled, detail, short))
     return t.metric_label(metric), tuple(cells)

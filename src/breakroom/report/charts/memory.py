@@ -19,11 +19,14 @@ __all__ = ["memory"]
 PANEL_PX = 92
 MIB = 1 << 20
 MAX_POINTS = 300
+NEAR = 0.5
+"""Memory that never took this share of its limit is no part of the story."""
 
 
 def memory(lanes: Sequence[Lane], t: Translator) -> Figure | None:
-    """The figure for these lanes, or None where no memory was recorded."""
-    if not any(lane.series.memory for lane in lanes):
+    """The figure for these lanes, or None where no memory was recorded or none came near its limit."""
+    lines = [line for lane in lanes for line in lane.series.memory]
+    if not any(line.limit_bytes is None or _used(line) >= NEAR for line in lines):
         return None
     x_range = time_range(lanes)
     stack = Stack(x_range, t.say("seconds after the fault took effect"))
@@ -56,6 +59,11 @@ def memory(lanes: Sequence[Lane], t: Translator) -> Figure | None:
             )
         stack.end_block()
     return stack.figure()
+
+
+def _used(line: MemoryLine) -> float:
+    """The largest share of its limit that the task's memory took."""
+    return max(line.memory_bytes, default=0) / (line.limit_bytes or 1)
 
 
 def _deaths(stack: Stack, panel: str, lane: Lane, t: Translator) -> None:

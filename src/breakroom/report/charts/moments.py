@@ -13,7 +13,7 @@ from breakroom.analysis.series import TrialSeries
 from breakroom.report.charts.panels import Stack
 from breakroom.report.charts.style import rounded
 
-__all__ = ["Lane", "annotate", "fault_windows", "has_line", "time_range"]
+__all__ = ["Lane", "annotate", "fault_windows", "has_line", "line_kinds", "time_range"]
 
 LINES = {
     "mark.fault": ("var(--fault)", "solid"),
@@ -62,6 +62,19 @@ def time_range(lanes: Sequence[Lane]) -> tuple[float, float]:
 def has_line(mark: Mark) -> bool:
     """Whether the mark is drawn as a line with a label."""
     return mark.label.code not in WITHOUT_LINE
+
+
+def line_kinds(trial: TrialResults) -> frozenset[str]:
+    """Which of the legend's lines the trial has: `fault`, `act`, and `window` where something was broken for a time."""
+    codes = [mark.label.code for mark in trial.marks if has_line(mark)]
+    kinds = {
+        "fault" if code.startswith("mark.fault") else "act"
+        for code in codes
+        if code not in LINES or "fault" in code
+    }
+    if "mark.fault" in codes:
+        kinds.add("window")
+    return frozenset(kinds)
 
 
 def fault_windows(trial: TrialResults, end_s: float) -> tuple[tuple[float, float], ...]:

@@ -78,8 +78,19 @@ class Stack:
             }
         )
 
-    def shade(self, y: str, start: float, end: float, *, color: str) -> None:
-        """A stretch of a panel with another ground: what was broken, or not observed any more."""
+    def shade(
+        self,
+        y: str,
+        start: float,
+        end: float,
+        *,
+        color: str,
+        between: tuple[float, float] = (0, 1),
+    ) -> None:
+        """A stretch of a panel with another ground: what was broken, or not observed any more.
+
+        `between`: lower and upper edge as shares of the panel's height.
+        """
         self._shapes.append(
             {
                 "type": "rect",
@@ -88,8 +99,8 @@ class Stack:
                 "yref": f"{y} domain",
                 "x0": start,
                 "x1": end,
-                "y0": 0,
-                "y1": 1,
+                "y0": between[0],
+                "y1": between[1],
                 "line": {"width": 0},
                 "fillcolor": color,
             }

@@ -113,7 +113,9 @@ def _steps(stack: Stack, lane: Lane, most: int, t: Translator) -> str:
         nticks=min(most + 1, 5),
     )
     rotation = lane.series.rotation
-    in_rotation = list(zip(rotation.at_s, rotation.value, strict=True))
+    in_rotation = [
+        (at, value) for at, value in zip(rotation.at_s, rotation.value, strict=True) if at <= lane.series.to_s
+    ]
     for name, points, extra in (
         (
             t.label("state", "rotation"),

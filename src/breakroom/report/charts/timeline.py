@@ -12,7 +12,7 @@ from typing import Any
 from breakroom.analysis.results import Band, Mark
 from breakroom.analysis.series import StreamSeries, TrialSeries
 from breakroom.i18n import Translator
-from breakroom.report.charts.moments import Lane, annotate, has_line, time_range
+from breakroom.report.charts.moments import Lane, annotate, fault_windows, has_line, time_range
 from breakroom.report.charts.panels import Stack
 from breakroom.report.charts.style import OUTCOMES, PATTERNS, STATES, Figure, rounded
 from breakroom.report.charts.text import plain
@@ -50,6 +50,9 @@ def timeline(lanes: Sequence[Lane], t: Translator) -> Figure:
         panels.append(_bands(stack, lane.trial.bands, t))
         for panel in panels:
             annotate(stack, panel, lane, x_range)
+        for start, end in fault_windows(lane.trial, lane.series.to_s):
+            # The outcomes fill their panel, so the stretch is drawn above them.
+            stack.shade(panels[0], start, end, color="var(--fault)", between=(0.925, 0.985))
         stack.end_block()
     return stack.figure()
 
@@ -70,7 +73,9 @@ def mark_labels(
 
 def _label(mark: Mark, t: Translator) -> str:
     text = t.reason(mark.label)
-    return text if mark.label.code.startswith("mark.fault") else f"{text} +{t.duration(mark.at_s)}"
+    if mark.label.code.startswith("mark.fault"):
+        return text
+    return f"{text} {t.duration(mark.at_s)}" if mark.at_s < 0 else f"{text} +{t.duration(mark.at_s)}"
 
 
 def _area(series: TrialSeries, values: Sequence[float | None], **extra: Any) -> dict[str, Any]:
@@ -90,7 +95,7 @@ def _outcomes(stack: Stack, series: TrialSeries, t: Translator) -> str:
     panel = stack.panel(
         OUTCOME_PX,
         t.say("users: share of probe requests by outcome"),
-        range=[0, 100],
+        range=[0, 110],
         tickvals=[0, 50, 100],
         ticktext=["0%", "50%", "100%"],
     )
