@@ -17,9 +17,11 @@ from breakroom.platforms.docker.cpu import cpu_evidence
 from breakroom.spec.service import Deploy as DeploySpec
 from breakroom.spec.service import Limits, Resources
 from platforms_docker.deployed import service, shell
+from platforms_swarm.inside import standing_in
 
 if TYPE_CHECKING:
     from breakroom.platforms.docker.deployment import DockerDeployment
+    from docker_lab.lab import Host
     from platforms_docker.conftest import Deploy
 
 MIB = 1 << 20
@@ -147,6 +149,30 @@ def test_a_task_is_asked_itself_and_falls_ill(deploy: Deploy) -> None:
                 await ask(task, "GET", "/health")
 
     asyncio.run(story())
+
+
+def test_without_hands_a_task_is_asked_at_its_own_port(deploy: Deploy, docker_host: Host) -> None:
+    async def story() -> None:
+        async with deploy(service()) as found:
+            task = await found.running()
+            await found.until(lambda: bool(found.written()), "the program listens")
+            found.deployment._hands = None
+            status, body = await found.deployment.request_task(task, "GET", "/")
+            assert status == 200
+            assert task in body
+            with pytest.raises(PlatformError) as refused:
+                await found.deployment.request_task(task, "GET", "no path")
+            assert refused.value.code == "unsupported"
+            # What cannot be read back by nobody's hands is still read from this machine's own kernel.
+            assert (await found.deployment.throttle_cpu(task, 0.5)).holds
+            assert await found.deployment.oom_kills() == _counted()
+            found.deployment.daemon.local = False
+            assert not (await found.deployment.throttle_cpu(task, 0.4)).holds
+            assert await found.deployment.oom_kills() is None
+            found.deployment.daemon.local = True
+
+    with standing_in(docker_host):
+        asyncio.run(story())
 
 
 def test_the_leaking_app_is_killed_for_memory_and_the_kernel_counts_it(deploy: Deploy) -> None:
