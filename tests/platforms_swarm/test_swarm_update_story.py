@@ -76,6 +76,16 @@ def test_a_persons_rollback_begins_when_swarm_says_seen_or_not() -> None:
     assert told((21, UPDATING), (45, done)) == wanted
 
 
+def test_an_end_is_not_told_as_earlier_than_a_beginning_that_was_seen_late() -> None:
+    back = status("rollback_started", FAILED, began=20)
+    done = status("rollback_completed", "rollback completed", began=20, completed=27)
+    assert [(state, t) for state, _, t in told((21, UPDATING), (28, back), (29, done))] == [
+        ("updating", 20),
+        ("rollback_started", 28),
+        ("rollback_completed", 28),
+    ]
+
+
 def test_an_update_that_failed_before_it_was_seen_had_begun() -> None:
     paused = status("paused", "update paused due to failure of task 6jx4", began=20)
     assert [state for state, _, _ in told((23, paused))] == ["updating", "paused"]

@@ -31,6 +31,8 @@ class UpdateStory:
         self._tell = tell_time
         self._last = ("", "")
         self._began = ""
+        self._told = 0
+        """The last record's time: what came after it is not told as earlier, though it was seen late."""
 
     @property
     def state(self) -> str:
@@ -45,7 +47,9 @@ class UpdateStory:
         before, self._last = self.state, news
         began = str(status.get("StartedAt") or "")
         another, self._began = began != self._began, began
-        record = self._record(*news, self._when(news[0], status, another=another))
+        at = max(self._told, self._when(news[0], status, another=another))
+        record = self._record(*news, at)
+        self._told = at
         return [*self._missed(before, record, another=another), record]
 
     def _missed(self, before: str, now: UpdateChanged, *, another: bool) -> list[UpdateChanged]:
