@@ -280,3 +280,27 @@ def test_a_lost_connection_is_a_death_only_after_it_stood() -> None:
 
 def test_body_is_json() -> None:
     assert json.loads(json.dumps(_body(service()))) == _body(service())
+
+
+def test_docker_container_in_anothers_place_goes_on_in_its_book() -> None:
+    lives = _lives()
+    lives.running(1, pid=7)
+    another = Container(id="b" * 64, trial="t", service="web", node="n", image="web:2", version=2)
+    with pytest.raises(ValueError, match="still running"):
+        lives.replaced(another)
+    lives.ended(2, exit_code=0)
+    lives.running(3, pid=8)
+    lives.ended(4, exit_code=0)
+    lives.replaced(another)
+    told = [*lives.begin(5), *lives.running(6, pid=9), *lives.ended(7, exit_code=1), *lives.begin(8)]
+    assert [(one.task, one.version, one.image) for one in told] == [
+        *[("b" * 12, 2, "web:2")] * 3,
+        ("b" * 12 + ".2", 2, "web:2"),
+    ]
+    views = lives.views(inside=set(), port=1)
+    assert [(view.id[:1], view.version, view.container[:1]) for view in views] == [
+        ("b", 2, "b"),
+        ("b", 2, "b"),
+        ("a", 1, "a"),
+        ("a", 1, "a"),
+    ]

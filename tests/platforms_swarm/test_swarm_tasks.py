@@ -159,3 +159,24 @@ def test_a_task_whose_end_was_seen_leaves_the_history_silently() -> None:
     tasks.observe([row("failed", "shutdown", **DEAD)], NAMES)
 
     assert tasks.observe([], NAMES) == []
+
+
+def test_memorys_end_that_is_heard_of_late_is_told_all_the_same() -> None:
+    tasks = book()
+    tasks.observe([row("running", **RUNNING)], NAMES)
+    tasks.observe([row("failed", "shutdown", reported=5, updated=6, **DEAD)], NAMES)
+
+    (record,) = tasks.out_of_memory("t1", 7 * SECOND, NAMES)
+
+    assert (record.state, record.oom_killed, record.t) == ("failed", True, 7 * SECOND)
+    assert tasks.out_of_memory("t1", 8 * SECOND, NAMES) == []
+
+
+def test_memory_that_ran_out_in_a_task_did_not_kill_one_that_ended_otherwise() -> None:
+    tasks = book()
+    tasks.observe([row("running", **RUNNING)], NAMES)
+
+    told = tasks.out_of_memory("t1", 2 * SECOND, NAMES)
+    told += tasks.ended("t1", 0, 7 * SECOND, NAMES)
+
+    assert [record.oom_killed for record in told] == [False]

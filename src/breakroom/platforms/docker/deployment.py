@@ -152,6 +152,8 @@ class DockerDeployment(ContainerActs):
         except PlatformError as error:
             current = lives.current
             if current is not None and current.state == "starting":
+                # It never ran: there is no log that could be kept.
+                self._watch.logged.add(current.task)
                 self._watch.write(*lives.ended(time.monotonic_ns(), exit_code=_START_FAILED))
             raise await explained(error, self.daemon, self._spec, made.outside[1]) from error
 

@@ -18,9 +18,8 @@ from typing import Any
 from aiodocker.exceptions import DockerError
 
 from breakroom.engine.shell.background import Background
-from breakroom.journal.records import Problem, Record, TaskChanged, UpdateChanged
+from breakroom.journal.records import Problem, Record, TaskChanged
 from breakroom.platforms.base import Emit, PlatformError
-from breakroom.platforms.docker.clock import parse_time
 from breakroom.platforms.docker.connect import Daemon
 from breakroom.platforms.docker.errors import CONNECTION_LOST
 from breakroom.platforms.docker.front import Front
@@ -28,6 +27,7 @@ from breakroom.platforms.swarm.containers import ContainerEvents, ContainerNews
 from breakroom.platforms.swarm.deaths import DeathTimes
 from breakroom.platforms.swarm.nodes import NodeList
 from breakroom.platforms.swarm.tasks import TERMINAL, WANTED, SwarmTask, TaskBook
+from breakroom.platforms.swarm.updates import UPDATING, UpdateStory
 
 __all__ = ["SwarmWatcher"]
 
@@ -38,7 +38,6 @@ _NODES_NS = 1_000_000_000
 _PATIENCE_NS = 3_000_000_000
 """How long a daemon may fail to answer before it is said to be dead: one that is restarted is back sooner."""
 _NOT_FOUND = 404
-_UPDATING = frozenset({"updating", "rollback_started"})
 
 
 class SwarmWatcher:
@@ -83,7 +82,7 @@ class SwarmWatcher:
         self._changed = time.monotonic_ns()
         self._answered = time.monotonic_ns()
         self._nodes_at = 0
-        self._update = ("", "")
+        self._update = UpdateStory(trial=trial, service=service, tell_time=self._tell)
         self._troubled = ""
         self._running: list[asyncio.Task[None]] = []
         self._events = ContainerEvents(daemon, trial=trial, service_id=service_id, on_news=self._heard)
@@ -167,7 +166,7 @@ class SwarmWatcher:
 
     @property
     def _restless(self) -> bool:
-        if time.monotonic_ns() - self._changed < _RESTLESS_NS or self._update[0] in _UPDATING:
+        if time.monotonic_ns() - self._changed < _RESTLESS_NS or self._update.state in UPDATING:
             return True
         return any(
             task.state not in TERMINAL and (task.state != "running" or task.desired != "running" or task.died)
@@ -193,16 +192,7 @@ class SwarmWatcher:
 
     def _note_update(self, status: Mapping[str, Any]) -> None:
         self.update_status = status
-        news = (str(status.get("State") or ""), str(status.get("Message") or ""))
-        if news == self._update or not news[0]:
-            return
-        self._update = news
-        # Docker keeps when an update began and when it was completed, and nothing in between.
-        key = "CompletedAt" if news[0].endswith("completed") else "StartedAt" if news[0] in _UPDATING else ""
-        at = self._tell("", parse_time(str(status.get(key) or "")))
-        self._write(
-            [UpdateChanged(t=at, trial=self._trial, service=self._service, state=news[0], message=news[1])]
-        )
+        self._write(self._update.observe(status))
 
     # --- events of this node's containers --------------------------------------------------------------------
 
