@@ -17,6 +17,7 @@ __all__ = [
     "TrialPlan",
     "batches",
     "expected_ns",
+    "in_turns",
     "longest_ns",
     "only_runnable",
     "plan_run",
@@ -56,6 +57,12 @@ class RunPlan:
     left_out: tuple[LeftOut, ...] = ()
     chosen: bool = True
     """Whether the drills were named; otherwise they are all there are, whatever the platform can do."""
+
+
+def in_turns(plan: RunPlan) -> RunPlan:
+    """The plan with no contenders side by side, whatever the drills say."""
+    drills = tuple(replace(drill, side_by_side=False) for drill in plan.drills)
+    return replace(plan, drills=drills, trials=_trials(drills, plan.seed, plan.repeat))
 
 
 def _one_port(drill: Drill) -> bool:
@@ -119,10 +126,8 @@ def plan_run(
     if contenders:
         kept = (_only(drill, contenders) for drill in drills)
         drills = tuple(drill for drill in kept if drill.contenders)
-    drills = tuple(
-        replace(drill, side_by_side=False) if one_by_one or _one_port(drill) else drill for drill in drills
-    )
-    return RunPlan(
+    drills = tuple(replace(drill, side_by_side=False) if _one_port(drill) else drill for drill in drills)
+    plan = RunPlan(
         drills=drills,
         trials=_trials(drills, seed, repeat),
         platform=platform,
@@ -131,6 +136,7 @@ def plan_run(
         repeat=repeat,
         chosen=chosen,
     )
+    return in_turns(plan) if one_by_one else plan
 
 
 def only_runnable(plan: RunPlan, runs_as: frozenset[str]) -> RunPlan:

@@ -20,7 +20,7 @@ from breakroom.director.able import why_impossible
 from breakroom.director.autoscaler import autoscale
 from breakroom.director.operator import operate
 from breakroom.director.plan import TrialPlan, longest_ns
-from breakroom.director.state import StreamState, TrialState
+from breakroom.director.state import PAUSED, StreamState, TrialState
 from breakroom.director.streams import Streams, streams
 from breakroom.director.tasks import background, shielded
 from breakroom.director.undoing import Undos
@@ -192,6 +192,8 @@ async def _observe(ctx: TrialContext, deployment: Deployment) -> tuple[Outcome, 
         ctx.phase("undoing")
     if recovered:
         return "completed", ""
+    if ctx.state.update_state in PAUSED:
+        return "not-recovered", "the update is paused and waits for a person"
     return "not-recovered", f"not stable again {drill.recovered.within / 1e9:g} s after the last step"
 
 
@@ -210,20 +212,24 @@ def _streams_of(ctx: TrialContext, deployment: Deployment) -> Streams:
 async def _recovered(ctx: TrialContext, opened: Streams, proved: int) -> bool:
     """Wait until the timed faults are over, and from then on for recovery; whether it came in its time.
 
-    A load that the timeline began is part of what is played: it is over before the service counts as recovered. So is a
-    rolling update: until it has ended, one way or another, capacity is not what it will be.
+    A load that the timeline began is part of what is played: it is over before the service counts as recovered. So is
+    a rolling update: until it has ended, one way or another, capacity is not what it will be. One that is paused
+    waits for a person, who does not come: there is nothing more to see.
     """
     wanted = ctx.plan.drill.recovered
     # An undo is a change that the state hears of: it writes records.
     await ctx.state.until(lambda: ctx.undos.timed_over, within=None)
     since = max(proved, ctx.undos.last_back or proved)
 
+    def recovered() -> bool:
+        return ctx.state.recovered(since=since, stable=wanted.stable)
+
     def over() -> bool:
         if not opened.load_over or ctx.state.update_under_way:
             return False
-        return ctx.state.recovered(since=since, stable=wanted.stable)
+        return recovered() or ctx.state.waits_for_a_person(since=since, stable=wanted.stable)
 
-    return await ctx.state.until(over, within=wanted.within / 1e9)
+    return await ctx.state.until(over, within=wanted.within / 1e9) and recovered()
 
 
 async def _keep_overview(ctx: TrialContext, deployment: Deployment) -> None:
