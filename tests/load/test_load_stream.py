@@ -306,3 +306,14 @@ def test_a_failed_client_of_a_closed_load_pauses(truth: Any, streams: Any) -> No
     samples = streams.run(LoadSpec(requests=4, concurrency=1, pause_after_failure=50 * MS), truth.url)
     ends = samples["intended"] + samples["total"].astype(np.int64) * 1000
     assert (samples["intended"][1:] - ends[:-1] >= 49 * MS).all()
+
+
+def test_a_stop_that_comes_together_with_the_start_is_obeyed(truth: Any, streams: Any) -> None:
+    async def run() -> None:
+        stream = await streams.open(LoadSpec(concurrency=2), truth.url)
+        began = asyncio.get_running_loop().time()
+        closed = await stream.stop()  # both messages may reach the worker in one piece
+        assert closed.bottleneck != "worker-died"
+        assert asyncio.get_running_loop().time() - began < 3
+
+    asyncio.run(run())
