@@ -96,7 +96,8 @@ def plan_run(
 
     Contenders alternate, so that a machine that grows slower or faster over the run does so for all of them.
     `contenders` keeps only those named, and the conditions about them; empty keeps all. `one_by_one` lets no contenders
-    run side by side, whatever the drills say. `chosen`: whether somebody named the drills.
+    run side by side, whatever the drills say; nor do contenders that publish the same port, which only one can have at
+    a time. `chosen`: whether somebody named the drills.
 
     Raises:
         PlanError: a contender that no drill has, or one drill twice.
@@ -112,8 +113,10 @@ def plan_run(
     if contenders:
         kept = (_only(drill, contenders) for drill in drills)
         drills = tuple(drill for drill in kept if drill.contenders)
-    if one_by_one:
-        drills = tuple(replace(drill, side_by_side=False) for drill in drills)
+    drills = tuple(
+        replace(drill, side_by_side=False) if one_by_one or _share_a_port(drill) else drill
+        for drill in drills
+    )
     return RunPlan(
         drills=drills,
         trials=_trials(drills, seed, repeat),
@@ -158,6 +161,16 @@ def _trials(drills: tuple[Drill, ...], seed: int, repeat: int) -> tuple[TrialPla
         for number in range(1, repeat + 1)
         for contender in drill.contenders
     )
+
+
+def _share_a_port(drill: Drill) -> bool:
+    """Whether two of its contenders are published on the same port of this machine."""
+    ports = [
+        published
+        for contender in drill.contenders
+        for published in {port.published for port in contender.service.ports if port.published}
+    ]
+    return len(ports) > len(set(ports))
 
 
 def _only(drill: Drill, contenders: tuple[str, ...]) -> Drill:
