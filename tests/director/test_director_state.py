@@ -121,3 +121,20 @@ def test_wait_for_finds_a_record_that_came_before_the_wait_began(tmp_path: Path)
     found = asyncio.run(scenario())
     assert isinstance(found, TaskChanged)
     assert found.t == 100
+
+
+def test_wait_for_gives_the_first_that_matches_though_older_ones_are_told_after_it(tmp_path: Path) -> None:
+    async def scenario() -> object:
+        state = TrialState(tmp_path, TRIAL, wanted=1)
+        _task(state, "a", "failed", t=10 * SECOND)
+        _task(state, "b", "failed", t=11 * SECOND)
+        _task(state, "c", "running", t=5 * SECOND)  # seen late
+        return await state.wait_for(
+            lambda record: isinstance(record, TaskChanged) and record.state == "failed",
+            since=10 * SECOND,
+            within=0,
+        )
+
+    found = asyncio.run(scenario())
+    assert isinstance(found, TaskChanged)
+    assert found.task == "a"
