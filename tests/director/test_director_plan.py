@@ -95,12 +95,25 @@ def test_contenders_of_a_repeat_run_side_by_side_where_the_drill_allows_it() -> 
     assert _batches(_drill()) == [[first[0]], [first[1]]]
 
 
-def test_contenders_that_publish_one_fixed_port_do_not_run_side_by_side() -> None:
-    fixed = replace(SERVICE, ports=(Port(target=3000, published=8080),))
-    drill = _drill()
-    drill = replace(
-        drill,
+def _beside(published: int, other: int) -> Drill:
+    first, second = _drill().contenders
+    return replace(
+        _drill(),
         side_by_side=True,
-        contenders=tuple(replace(contender, service=fixed) for contender in drill.contenders),
+        contenders=(
+            replace(first, service=replace(SERVICE, ports=(Port(target=3000, published=published),))),
+            replace(second, service=replace(SERVICE, ports=(Port(target=3000, published=other),))),
+        ),
     )
-    assert _batches(drill) == [["kill/single/1"], ["kill/orchestrated/1"]]
+
+
+@pytest.mark.parametrize(
+    ("published", "other", "sizes"), [(0, 0, [2]), (8080, 8081, [2]), (8080, 0, [2]), (8080, 8080, [1, 1])]
+)
+def test_contenders_that_publish_the_same_port_do_not_run_side_by_side(
+    published: int, other: int, sizes: list[int]
+) -> None:
+    drill = _beside(published, other)
+    plan = plan_run((drill,), platform="local", pace="quick", seed=1, repeat=1, contenders=())
+    assert [len(batch) for batch in batches(plan)] == sizes
+    assert all(trial.drill.side_by_side == (sizes == [2]) for trial in plan.trials)

@@ -176,3 +176,20 @@ def test_an_update_is_under_way_until_it_has_ended_one_way_or_another(tmp_path: 
         state.observe(UpdateChanged(t=1, trial=TRIAL, service="web", state=word))
         seen.append(state.update_under_way)
     assert seen == [False, True, True, False, True, False]
+
+
+def test_wait_for_gives_the_first_that_matches_though_older_ones_are_told_after_it(tmp_path: Path) -> None:
+    async def scenario() -> object:
+        state = TrialState(tmp_path, TRIAL, wanted=1)
+        _task(state, "a", "failed", t=10 * SECOND)
+        _task(state, "b", "failed", t=11 * SECOND)
+        _task(state, "c", "running", t=5 * SECOND)  # seen late
+        return await state.wait_for(
+            lambda record: isinstance(record, TaskChanged) and record.state == "failed",
+            since=10 * SECOND,
+            within=0,
+        )
+
+    found = asyncio.run(scenario())
+    assert isinstance(found, TaskChanged)
+    assert found.task == "a"

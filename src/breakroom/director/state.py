@@ -261,15 +261,21 @@ class TrialState:
         return True
 
     async def wait_for(self, matches: Callable[[Record], bool], *, since: int, within: int) -> Record | None:
-        """The first record at or after `since` that matches; None when `within` ns have passed."""
+        """The first record written that is of `since` or later and matches; None when `within` ns have passed.
 
-        def find() -> Record | None:
-            for record in reversed(self.records):
-                if record.t < since - 1_000_000_000:
-                    break
+        Records are not quite in the order of their times: what a platform is asked for now and then is told late.
+        """
+        looked_at = 0
+        found: Record | None = None
+
+        def find() -> bool:
+            nonlocal looked_at, found
+            while found is None and looked_at < len(self.records):
+                record = self.records[looked_at]
+                looked_at += 1
                 if record.t >= since and matches(record):
-                    return record
-            return None
+                    found = record
+            return found is not None
 
-        await self.until(lambda: find() is not None, within=within / 1e9)
-        return find()
+        await self.until(find, within=within / 1e9)
+        return found

@@ -22,7 +22,7 @@ from breakroom.director.operator import operate
 from breakroom.director.plan import TrialPlan, longest_ns
 from breakroom.director.state import PAUSED, StreamState, TrialState
 from breakroom.director.streams import Streams, streams
-from breakroom.director.tasks import background, shielded
+from breakroom.director.tasks import background, shielded, together
 from breakroom.director.undoing import Undos
 from breakroom.faults.base import FaultContext, FaultError
 from breakroom.faults.registry import inject
@@ -300,26 +300,40 @@ def _last_words(tail: str) -> str:
 
 
 async def _play(ctx: TrialContext, deployment: Deployment, opened: Streams, zero: int) -> int:
-    """Play the timeline; returns the moment the last fault took effect (or was injected, if unproved)."""
+    """Play the timeline and let its load begin.
+
+    Returns:
+        The moment the last fault took effect (or was injected, if unproved), or the load began, whichever was later.
+    """
     fault_ctx = _fault_context(ctx, deployment)
-    proved = zero
-    for number, step in enumerate(sorted(ctx.plan.drill.timeline, key=lambda step: step.at), start=1):
-        await _load_until(ctx, opened, zero, step.at)
-        await asyncio.sleep(max(0.0, (zero + step.at - ctx.now()) / 1e9))
-        injected = await inject(fault_ctx, f"step-{number}", step)
-        ctx.undos.look_again()
-        proved = injected.proved_t if injected.proved_t is not None else ctx.now()
-    await _load_until(ctx, opened, zero, None)
-    return proved
+    load_at = opened.load_at
+    begun = asyncio.Event()
+    since = zero
 
+    async def load() -> None:
+        nonlocal since
+        assert load_at is not None
+        await asyncio.sleep(max(0.0, (zero + load_at - ctx.now()) / 1e9))
+        at = await opened.begin_load()
+        begun.set()
+        since = max(since, at)
 
-async def _load_until(ctx: TrialContext, opened: Streams, zero: int, at: int | None) -> None:
-    """Let the load begin at its time, if that comes not later than `at` (None: whenever)."""
-    begins = opened.load_at
-    if begins is None or (at is not None and begins > at):
-        return
-    await asyncio.sleep(max(0.0, (zero + begins - ctx.now()) / 1e9))
-    await opened.begin_load()
+    async def steps() -> None:
+        nonlocal since
+        for number, step in enumerate(sorted(ctx.plan.drill.timeline, key=lambda step: step.at), start=1):
+            await asyncio.sleep(max(0.0, (zero + step.at - ctx.now()) / 1e9))
+            if load_at is not None and load_at <= step.at:
+                await begun.wait()
+            injected = await inject(fault_ctx, f"step-{number}", step)
+            ctx.undos.look_again()
+            since = max(since, injected.proved_t if injected.proved_t is not None else ctx.now())
+
+    # A step may wait long for its proof (an `oom` for what this very load brings about): the load is not kept by it.
+    work = [(steps(), f"steps of {ctx.trial}")]
+    if load_at is not None:
+        work.append((load(), f"begin of the load of {ctx.trial}"))
+    await together(work)
+    return since
 
 
 def _fault_context(ctx: TrialContext, deployment: Deployment) -> FaultContext:
