@@ -75,7 +75,9 @@ class Scene:
         self.trials.append(trial.id)
         return trial
 
-    def journal(self, *, planned: tuple[str, ...] | None = None, ended: bool = True) -> Journal:
+    def journal(
+        self, *, planned: tuple[str, ...] | None = None, ended: bool = True, chosen: bool = True
+    ) -> Journal:
         """Write everything through the journal's writer and read it back."""
         path = self.directory / "journal.jsonl"
         path.unlink(missing_ok=True)
@@ -94,6 +96,7 @@ class Scene:
                 repeat=1,
                 trials=planned if planned is not None else tuple(self.trials),
                 host={"cores": 2},
+                chosen=chosen,
             )
         )
         for record in self.records:

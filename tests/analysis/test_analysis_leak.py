@@ -96,10 +96,38 @@ def test_a_replacement_that_fails_as_well_is_no_slow_start(tmp_path: Path) -> No
         trial.task(ms + 100, f"t{number + 1}", 1, "new")
         trial.task(ms + 110, f"t{number + 1}", 1, "running", pid=number)
         trial.enters(ms + 120, f"t{number + 1}")
-    told = results_of(scene).explanation[0]
-    # Back for good 2.207 s after the first kill, of which the first replacement took 0.12 s to be there.
-    assert told.code == "lost.failed-again"
-    assert told.params["s"] == pytest.approx(2.207 - 0.12)
+    told = {why.code: why.params.get("s") for why in results_of(scene).explanation}
+    # Back for good 2.207 s after the first kill; the first replacement lived from 0.12 s to 2 s.
+    assert next(iter(told)) == "lost.failed-again"
+    assert told["lost.failed-again"] == pytest.approx(1.88)
+    # The policy waited 0.11 s both times until there was a process; the rest of both ways is the app's.
+    assert told["lost.restart-delay"] == pytest.approx(0.22)
+    assert told["lost.app-start"] == pytest.approx(2.207 - 2.11)
+
+
+def test_a_person_who_restarts_a_leak_twice_is_waited_for_twice(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    samples = probes(-4_003, 12_000)
+    for sample in samples:
+        if 1_000 < sample.intended < 3_200 or 5_000 < sample.intended < 9_200:
+            sample.outcome = Outcome.REFUSED
+    trial = observed(scene, samples, end=12_000, runs_as="container", replicas=1, restart="no")
+    trial.action(999, "step-1", "kill", tasks=("t1",))
+    for number, ms, back in ((1, 1_000, 3_000), (2, 5_000, 9_000)):
+        trial.task(ms, f"t{number}", 1, "failed", exit_code=137, oom_killed=True)
+        trial.leaves(ms, f"t{number}")
+        trial.action(back, f"operator-{number}", "restart", by="operator-model", tasks=(f"t{number + 1}",))
+        trial.task(back + 100, f"t{number + 1}", 1, "new")
+        trial.task(back + 110, f"t{number + 1}", 1, "running", pid=number)
+        trial.enters(back + 120, f"t{number + 1}")
+    results = results_of(scene)
+    told = {why.code: why.params.get("s") for why in results.explanation}
+    assert next(iter(told)) == "lost.waiting-for-operator"
+    assert told["lost.waiting-for-operator"] == pytest.approx(2.0 + 4.0, abs=0.01)
+    assert told["lost.failed-again"] == pytest.approx(1.88, abs=0.01)
+    assert results.advice is not None
+    assert results.advice.part == "waiting-for-operator"
+    assert results.advice.s == pytest.approx(told["lost.waiting-for-operator"])
 
 
 def test_a_limit_that_was_not_reached_leaves_the_lives_and_no_verdict(tmp_path: Path) -> None:

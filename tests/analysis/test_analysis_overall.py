@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.conftest import MS, Scene, observed, orchestrated, probes, single
-from breakroom.analysis.results import OverallRow, RunResults
+from breakroom.analysis.results import OverallApart, OverallRow, RunResults
 from breakroom.analysis.run import analyse
 from breakroom.journal.samples import Outcome
 
@@ -30,19 +30,77 @@ def test_the_same_contender_of_several_drills_is_one_row(tmp_path: Path) -> None
     scene = Scene(tmp_path)
     orchestrated(scene)
     _degraded(scene)
-    single(scene, operator={"reacts_after": 2_999 * MS})
-    rows = _rows(analyse(scene.journal()))
-    service, container = rows["orchestrated"], rows["single"]
-    assert (service.drills, service.known, container.drills, container.known) == (2, 2, 1, 1)
+    (service,) = analyse(scene.journal()).overall.rows
+    assert (service.drills, service.known) == (2, 2)
     # 336 probes and one lost in the first drill; 802 (8.005 s and one in flight) and 40 lost in the second.
     assert service.availability == pytest.approx((335 + 761) / (336 + 801), abs=0.001)
     assert service.failed_requests == 1 + 40
     assert (service.operator_acts, service.operator_s, service.never_recovered) == (0, None, 0)
     assert service.recovery_worst_drill == "network-loss"
     assert service.recovery_worst_s == pytest.approx(3.9, abs=0.11)
+
+
+def test_contenders_are_compared_over_the_drills_that_all_of_them_took_part_in(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    orchestrated(scene)
+    _degraded(scene)
+    single(scene, operator={"reacts_after": 2_999 * MS})
+    overall = analyse(scene.journal()).overall
+    rows = {row.contender: row for row in overall.rows}
+    service, container = rows["orchestrated"], rows["single"]
+    assert (overall.drills, overall.left_out, overall.apart) == (("kill",), ("network-loss",), ())
+    assert (service.drills, service.known, container.drills, container.known) == (1, 1, 1, 1)
+    assert service.availability == pytest.approx(335 / 336)
+    assert (service.failed_requests, service.recovery_worst_drill) == (1, "kill")
     assert (container.operator_acts, container.modelled) == (1, True)
     assert container.operator_s == container.recovery_median_s == pytest.approx(3.207)
     assert container.scale_gain is None
+
+
+def test_a_contender_of_one_drill_of_many_stands_apart_and_takes_no_drill_from_the_others(
+    tmp_path: Path,
+) -> None:
+    scene = Scene(tmp_path)
+    for drill in ("kill", "pause", "hang"):
+        orchestrated(scene, drill=drill)
+        single(scene, drill=drill)
+    observed(scene, drill="kill", contender="special").action(0, "step-1", "kill", tasks=("t2",))
+    overall = analyse(scene.journal()).overall
+    assert {row.contender for row in overall.rows} == {"orchestrated", "single"}
+    assert overall.apart == (OverallApart(contender="special", drills=("kill",)),)
+    assert (set(overall.drills), overall.left_out) == ({"kill", "pause", "hang"}, ())
+
+
+def test_a_drill_that_one_contender_has_no_numbers_of_counts_for_none(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    for drill in ("kill", "hang"):
+        orchestrated(scene, drill=drill)
+    single(scene, drill="kill")
+    planned = ("kill/orchestrated/1", "hang/orchestrated/1", "kill/single/1", "hang/single/1")
+    overall = analyse(scene.journal(planned=planned)).overall
+    assert (overall.drills, overall.left_out) == (("kill",), ("hang",))
+    assert {(row.drills, row.known) for row in overall.rows} == {(2, 1)}
+
+
+def test_contenders_that_share_no_drill_are_not_compared(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    orchestrated(scene, drill="kill")
+    single(scene, drill="hang")
+    overall = analyse(scene.journal()).overall
+    assert len(overall.rows) == len(overall.apart) == 1
+
+
+def test_a_drill_that_nobody_asked_for_and_the_platform_cannot_play_does_not_count(tmp_path: Path) -> None:
+    for chosen in (False, True):
+        scene = Scene(tmp_path / str(chosen))
+        scene.directory.mkdir()
+        orchestrated(scene)
+        skipped = scene.trial("orchestrated", drill="node-loss")
+        skipped.start(50_000)
+        skipped.end(50_010, "skipped")
+        results = analyse(scene.journal(chosen=chosen))
+        assert [drill.counts for drill in results.drills] == [True, chosen]
+        assert results.verdict == ("unknown" if chosen else "met")
 
 
 def test_a_contender_that_never_recovered_is_counted_and_in_no_median(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def _overall(names: tuple[str, ...]) -> Overall:
         )
         for minutes in (1, 5, 10)
     )
-    return Overall(rows=rows, sensitivity=sensitivity)
+    return Overall(rows=rows, sensitivity=sensitivity, drills=tuple(DRILLS))
 
 
 def _with(trial: TrialResults, line: TrialSeries) -> tuple[TrialResults, TrialSeries]:

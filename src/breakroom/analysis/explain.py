@@ -10,6 +10,7 @@ Called by `analysis.trial`. Pure. Two questions are told apart:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from breakroom.analysis.explain_kinds import tell_kinds
 from breakroom.analysis.facts import TrialFacts
@@ -125,9 +126,33 @@ def parts(facts: TrialFacts, recovery: Recovery, until: int) -> list[Part]:
         end = min(max(moment, at), until)
         found += _split(facts, name, at, end)
         at = end
-    rest = _rest(facts, recovery, until)
-    found.append(Part(rest, at, until))
+    again, at = _lives_after(facts, recovery, at, until)
+    found += again
+    found.append(Part(_rest(facts, recovery, at, until), at, until))
     return [part for part in found if part.ns > 0]
+
+
+def _lives_after(facts: TrialFacts, recovery: Recovery, at: int, until: int) -> tuple[list[Part], int]:
+    """A container that died again and again: its later lives, and the ways to them; and where the rest begins.
+
+    A life ends as *failed again*, however long it was and however well it served; what goes by from there to the next
+    process is its policy's or a person's, as after the first death. A service's replicas die beside each other: of them
+    there is only the whole.
+    """
+    if not is_container(facts) or recovery.at("in_rotation") is None or len(facts.faults) > 1:
+        return [], at
+    found: list[Part] = []
+    lives = sorted(facts.tasks.values(), key=lambda life: life.created)
+    for life, following in pairwise(life for life in lives if life.created >= recovery.zero):
+        if life.ended is None or life.ended < at or life.ended >= until:
+            continue
+        found.append(Part("failed-again", at, life.ended))
+        at = life.ended
+        for name, moment in (("replaced", following.created), ("running", following.process_started)):
+            if moment is not None and at < moment < until:
+                found += _split(facts, name, at, moment)
+                at = moment
+    return found, at
 
 
 def _by_person(facts: TrialFacts, recovery: Recovery) -> bool:
@@ -175,23 +200,26 @@ def _split(facts: TrialFacts, reached: str, start: int, end: int) -> list[Part]:
     return [Part(name, start, end)]
 
 
-def _failed_again(facts: TrialFacts, recovery: Recovery, until: int) -> bool:
+def _failed_again(facts: TrialFacts, recovery: Recovery, since: int, until: int) -> bool:
     """Whether a replacement failed as well before the users were served again: a leak that was started anew."""
     fault = facts.fault
     hit = {facts.tasks[task].slot for task in fault.action.tasks if task in facts.tasks} if fault else set()
     return any(
-        life.slot in hit and life.created >= recovery.zero and change.state == "failed" and change.t < until
+        life.slot in hit
+        and life.created >= recovery.zero
+        and change.state == "failed"
+        and since < change.t < until
         for life in facts.tasks.values()
         for change in life.changes
     )
 
 
-def _rest(facts: TrialFacts, recovery: Recovery, until: int) -> str:
-    """What the time after the last known moment was spent on."""
+def _rest(facts: TrialFacts, recovery: Recovery, since: int, until: int) -> str:
+    """What the time after the last known moment, `since`, was spent on."""
     if len(facts.faults) > 1:
         return "unexplained"  # the moments are the first fault's; what the later ones cost they do not say
     if recovery.at("in_rotation") is not None:
-        if _failed_again(facts, recovery, until):
+        if _failed_again(facts, recovery, since, until):
             return "failed-again"
         return "after-return" if _has_health(facts) else "app-start"
     if recovery.at("running") is not None:

@@ -19,6 +19,7 @@ __all__ = [
     "LeakFinding",
     "MemoryLife",
     "Overall",
+    "OverallApart",
     "OverallRow",
     "ScaleFinding",
     "ScalingDecisionFinding",
@@ -220,12 +221,14 @@ class Advice(ResultStruct, frozen=True, kw_only=True):
 
 
 class OverallRow(ResultStruct, frozen=True, kw_only=True):
-    """One contender over all drills, as the course compares: availability, recovery, operator burden, scalability.
+    """One contender over the shared drills, as the course compares: availability, recovery, operator burden, scaling.
 
-    `availability`: ok ÷ intended probes of all trials that can be trusted; `recovery_*`: over drills with a fault,
-    seconds; `never_recovered` counts those that did not come back by themselves or in time, which are in no median.
-    `operator_s`: from fault to restored, added up over the trials in which a person acted. `scale_gain`: goodput after
-    ÷ before the scale-up; None where no drill scaled it. `drills`, `known`: planned, and with a number.
+    `availability`: ok ÷ intended probes of all trials that can be trusted; `outage_s`, `failed_requests`,
+    `operator_acts`: sums over the drills in which every compared contender knows the number; `recovery_*`: over those
+    with a fault that broke something of everybody's, seconds; `never_recovered` counts those of them that did not come
+    back by themselves or in time, which are in no median. `operator_s`: from fault to restored, added up over the
+    trials in which a person acted. `scale_gain`: goodput after ÷ before the scale-up; None where no drill scaled it.
+    `drills`, `known`: drills that the compared contenders share, and those of them that count.
     """
 
     contender: str
@@ -255,8 +258,22 @@ class SensitivityRow(ResultStruct, frozen=True, kw_only=True):
     """Over the same observation, made longer by as much as the reaction is."""
 
 
+class OverallApart(ResultStruct, frozen=True, kw_only=True):
+    """A contender that takes part in too few drills to be compared over them, and which those are."""
+
+    contender: str
+    drills: tuple[str, ...]
+
+
 class Overall(ResultStruct, frozen=True, kw_only=True):
-    """Phase 4 of the course: all contenders over all drills."""
+    """Phase 4 of the course: contenders over the drills that they share.
+
+    `rows`: contenders of at least half of the drills; `apart`: the others. `drills`: those that count, since every
+    contender of `rows` has numbers of them; `left_out`: the run's other drills.
+    """
 
     rows: tuple[OverallRow, ...] = ()
     sensitivity: tuple[SensitivityRow, ...] = ()
+    drills: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    apart: tuple[OverallApart, ...] = ()

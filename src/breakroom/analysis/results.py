@@ -22,6 +22,7 @@ from breakroom.analysis.result_kinds import (
     LeakFinding,
     MemoryLife,
     Overall,
+    OverallApart,
     OverallRow,
     ScaleFinding,
     ScalingDecisionFinding,
@@ -51,6 +52,7 @@ __all__ = [
     "OperatorWork",
     "Outage",
     "Overall",
+    "OverallApart",
     "OverallRow",
     "PhaseTime",
     "PlanProof",
@@ -333,6 +335,9 @@ class DrillResults(ResultStruct, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...]
     verdict: Verdict
     verdict_reasons: tuple[Reason, ...]
+    counts: bool = True
+    """Whether the run's verdict depends on it: not where nobody asked for it by name and the platform cannot play it
+    against any contender."""
 
 
 class Claim(ResultStruct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from itertools import combinations
 import msgspec
 
 from breakroom.analysis.claims import claims
+from breakroom.analysis.contenders import Repeats
 from breakroom.analysis.drills import AnalysedTrial, drill_results, group
 from breakroom.analysis.facts import TrialFacts, trial_facts
 from breakroom.analysis.overall import overall
@@ -21,7 +22,6 @@ from breakroom.analysis.reading import read_stream
 from breakroom.analysis.reasons import reason
 from breakroom.analysis.results import (
     SCHEMA_VERSION,
-    DrillResults,
     Reason,
     RunResults,
     ToolCostResult,
@@ -52,7 +52,13 @@ def analyse(journal: Journal, *, read: Reader = read_stream) -> RunResults:
     planned = started.trials if started is not None else ()
     seed = started.seed if started is not None else 0
     grouped = group(trials, planned, seed)
-    drills = tuple(drill_results(name, contenders) for name, contenders in grouped.items())
+    chosen = started is None or started.chosen
+    drills = tuple(
+        msgspec.structs.replace(
+            drill_results(name, contenders), counts=chosen or _played(contenders.values())
+        )
+        for name, contenders in grouped.items()
+    )
     pace = started.pace if started is not None else ""
     first_t, last_t = min(record.t for record in records), max(record.t for record in records)
     return RunResults(
@@ -68,7 +74,7 @@ def analyse(journal: Journal, *, read: Reader = read_stream) -> RunResults:
         repeat=started.repeat if started is not None else 0,
         host=dict(started.host) if started is not None else {},
         verdict=_verdict(
-            [drill.verdict for drill in drills if _counts(drill, trials, started)],
+            [drill.verdict for drill in drills if drill.counts],
             _drills_missing(planned, grouped),
         ),
         drills=drills,
@@ -113,15 +119,9 @@ def _analysed(journal: Journal, facts: TrialFacts, read: Reader, *, side_by_side
     return AnalysedTrial(facts, msgspec.structs.replace(results, side_by_side=side_by_side))
 
 
-def _counts(drill: DrillResults, trials: Sequence[AnalysedTrial], started: RunStarted | None) -> bool:
-    """Whether the run's verdict depends on the drill.
-
-    One that nobody asked for by name, and that the platform cannot play against any contender, is reported and no more.
-    """
-    if started is None or started.chosen:
-        return True
-    mine = [trial.results.outcome for trial in trials if trial.results.drill == drill.name]
-    return any(outcome != "skipped" for outcome in mine)
+def _played(contenders: Iterable[Repeats]) -> bool:
+    """Whether the platform could play the drill against any contender."""
+    return any(trial.outcome != "skipped" for repeats in contenders for trial in repeats.trials)
 
 
 def _drills_missing(planned: Iterable[str], found: Iterable[str]) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from breakroom.i18n.terms import N_
 from breakroom.spec.drill import Contender, Drill
 from breakroom.spec.drill_shapes import action_of
 from breakroom.spec.drill_steps import needs
@@ -15,7 +16,7 @@ __all__ = ["why_impossible"]
 
 
 _OF_NODES = frozenset({"drain", "node_loss", "partition.node"})
-_ONE_NODE = (
+_ONE_NODE = N_(
     "a contender that runs as a container is on one node, the one that breakroom talks to, and nobody moves it; "
     "give the drill contenders with `runs_as: service` alone"
 )

@@ -98,7 +98,8 @@ REASONS: dict[str, str] = {
         "({share:ratio} of the lost time)."
     ),
     "lost.failed-again": N_(
-        "The replacement failed as well, and so on, for {s:duration} ({share:ratio} of the lost time)."
+        "What was started anew ran and then failed as well: {s:duration} ({share:ratio} of the time until it was back "
+        "for good)."
     ),
     "lost.unexplained": N_(
         "For {s:duration} ({share:ratio} of the lost time) the recorded events do not say why."
@@ -296,20 +297,20 @@ REASONS: dict[str, str] = {
         "{version}, {failed:count} failed; at least {lowest:count} of {wanted:count} replicas served."
     ),
     "scale.up": N_(
-        "{to_replicas:count} replicas instead of {from_replicas:count} served after {s:duration} (goodput "
-        "{gain:factor}); {failed:count} {failed:plural:request|requests} failed."
+        "{to_replicas:count} replicas instead of {from_replicas:count} served after {s:duration}"
+        "{gain:goodput}; {failed:count} {failed:plural:request|requests} failed."
     ),
     "scale.down": N_(
-        "Only {to_replicas:count} replicas of {from_replicas:count} were left after {s:duration} (goodput "
-        "{gain:factor}); {failed:count} {failed:plural:request|requests} failed."
+        "Only {to_replicas:count} replicas of {from_replicas:count} were left after {s:duration}"
+        "{gain:goodput}; {failed:count} {failed:plural:request|requests} failed."
     ),
     "scale.not-reached": N_(
         "{to_replicas:count} replicas instead of {from_replicas:count} were asked for and never reached; "
         "{failed:count} {failed:plural:request|requests} failed."
     ),
     "scale.inapplicable": N_(
-        "{to_replicas:count} replicas were asked for, but of a container there is one; nothing was done "
-        "(goodput {gain:factor})."
+        "{to_replicas:count} replicas were asked for, but of a container there is one; nothing was "
+        "done{gain:goodput}."
     ),
     "scale.many": N_(
         "The number of replicas was changed {count:count} times, between {lowest:count} and {highest:count}; "

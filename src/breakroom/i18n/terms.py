@@ -167,7 +167,12 @@ LABELS: dict[str, dict[str, str]] = {
         "orphaned": N_("orphaned"),
         "waiting": N_("waiting to be started"),
     },
-    "verdict": {"met": N_("met"), "not met": N_("not met"), "unknown": N_("unknown")},
+    "verdict": {
+        "met": N_("met"),
+        "not met": N_("not met"),
+        "unknown": N_("unknown"),
+        "impossible": N_("not possible on this platform"),
+    },
     "trial_outcome": {
         "completed": N_("completed"),
         "not-steady": N_("never steady"),

@@ -5,7 +5,7 @@ and prints numbers and units as that language does. It reads the compiled catalo
 
 A placeholder may say how its value is printed: `{gap:duration}` (seconds), `:ratio` (0 to 1), `:count`, `:rate`
 (per second), `:factor` (a multiple), `:size` (bytes), `:list`, `:value:METRIC` (by the metric's kind),
-`:plural:one|many` (prints one of the two words, for English), `:modelled`, `:delay`, `:range_from` (see `_SPECIAL`),
+`:plural:one|many` (prints one of the two words, for English), `:modelled`, `:delay`, `:goodput` (see `_SPECIAL`),
 or any kind of label of `terms.LABELS` such as `:metric`, `:phase`, `:outcome`, `:state`. Without one, text stays and
 numbers are printed plainly.
 """
@@ -75,7 +75,7 @@ class Translator:
         if template is None:
             details = ", ".join(f"{name}={value}" for name, value in (params or {}).items())
             return f"{code} ({details})" if details else code
-        return self.say(template, **self._with_units(dict(params or {})))
+        return self.say(template, **self._with_units(self._in_words(dict(params or {}))))
 
     def reason(self, reason: Sentence) -> str:
         """The sentence of a `Reason` of the results, or of a `Problem` of the journal."""
@@ -133,6 +133,20 @@ class Translator:
         if self.lang == "en" and len(words) > 1:
             return f"{', '.join(words[:-1])} and {words[-1]}"
         return ", ".join(words)
+
+    def _in_words(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Translate a message that is one of our own constants, behind a word of the drill file and a colon or alone.
+
+        What a platform, a kernel or a program said is in no catalogue and stays as it was said.
+        """
+        message = params.get("message")
+        if isinstance(message, str):
+            word, colon, rest = message.partition(": ")
+            known = self.gettext(message)
+            if known == message and colon:
+                known = word + colon + self.gettext(rest)
+            params["message"] = known
+        return params
 
     def _with_units(self, params: dict[str, Any]) -> dict[str, Any]:
         """Print what was measured in its metric's unit, where the parameters name the metric or a condition on it."""
@@ -202,6 +216,7 @@ class _Formatter(Formatter):
 _SPECIAL: dict[str, Callable[[Any, Translator], str]] = {
     "modelled": lambda value, t: t.gettext(" (modelled)") if value else "",
     "delay": lambda value, t: t.gettext("a growing backoff") if value is None else t.duration(value),
+    "goodput": lambda value, t: "" if value is None else t.say(" (goodput {gain:factor})", gain=value),
     "aside": lambda value, _t: f" ({value})" if value else "",
     "range_from": lambda value, t: t.say("{low:duration} to ", low=value) if value else "",
 }

@@ -6,6 +6,8 @@ Called by `cli.run` and `cli.report` with the findings; prints to the console it
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 
 import msgspec
@@ -16,8 +18,10 @@ from rich.text import Text
 
 from breakroom.analysis.results import ContenderResults, DrillResults, RunResults, Spread
 from breakroom.i18n import Translator
+from breakroom.report.doubts import doubts, impossible
 from breakroom.report.judged import claim_views
 from breakroom.report.overall import overall_view
+from breakroom.report.telling import Told
 
 __all__ = ["print_summary"]
 
@@ -34,8 +38,11 @@ ROWS = (
 )
 FEW = 3
 """Drills that are shown in full."""
-VERDICT_STYLES = {"met": "bold green", "not met": "bold red", "unknown": "bold yellow"}
-MARKS = {"met": "✔", "not met": "✘", "unknown": "?"}
+NAME_CELLS = 13
+"""Columns of a terminal that a contender's name may take before it is broken: three of them stand beside the drills."""
+DRILL_CELLS = 28
+VERDICT_STYLES = {"met": "bold green", "not met": "bold red", "unknown": "bold yellow", "impossible": "dim"}
+MARKS = {"met": "✔", "not met": "✘", "unknown": "?", "impossible": "-"}
 
 
 def print_summary(console: Console, results: RunResults, tr: Translator, report: Path | None) -> None:
@@ -52,9 +59,6 @@ def print_summary(console: Console, results: RunResults, tr: Translator, report:
     if len(results.drills) > 1:
         _print_overall(console, results, tr)
         _print_claims(console, results, tr)
-    # The same may have happened in many trials; the report says in which.
-    for text in dict.fromkeys(tr.reason(problem) for problem in results.problems):
-        _print_sentence(console, Text("! " + text, style="yellow"))
     _print_doubts(console, results, tr)
     console.print()
     line = Text(tr.say("Verdict: "))
@@ -70,31 +74,64 @@ def _print_drills(console: Console, results: RunResults, tr: Translator) -> None
     """All drills in one table: verdict, and the number that tells the contenders apart; then what was not met."""
     view = overall_view(results, tr)
     table = Table(header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    table.add_column(tr.say("Drill"), no_wrap=True)
+    table.add_column(tr.say("Drill"), max_width=DRILL_CELLS)
     for name in view.contenders:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(_breakable(name), justify="right", no_wrap=len(view.contenders) <= FEW)
+    others = any(line.others for line in view.drills)
+    if others:
+        table.add_column(tr.say("Others"), no_wrap=len(view.contenders) <= FEW)
     for line in view.drills:
         head = Text(f"{MARKS[line.verdict]} ", style=VERDICT_STYLES[line.verdict])
         head.append(line.name, style="bold default")
-        head.append(f"\n  {line.metric}", style="dim default")
-        cells = [
-            Text(
-                "" if cell is None else cell.short or cell.text, style="" if cell and cell.known else "yellow"
-            )
-            for cell in line.cells
-        ]
+        label = textwrap.wrap(line.metric or line.word, DRILL_CELLS - 2)
+        head.append("".join(f"\n  {part}" for part in label), style="dim default")
+        cells = [_told(cell) for cell in line.cells]
+        if others:
+            cells.append(Text("\n").join(_with_name(cell) for cell in line.others))
         table.add_row(head, *cells)
     console.print()
     console.print(table)
     for drill in results.drills:
-        failed = tuple(condition for condition in drill.conditions if condition.verdict != "met")
-        # A condition's own line says already that it is not met or cannot be judged.
-        reasons = [one for one in drill.verdict_reasons if not one.code.startswith("verdict.condition-")]
-        if drill.verdict != "met" and (failed or reasons):
-            _print_sentence(console, Text(tr.text_of(drill.title) or drill.name, style="bold"))
-            _print_conditions(console, msgspec.structs.replace(drill, conditions=failed), tr)
-            for reason in reasons:
-                _print_sentence(console, Text("  " + tr.reason(reason), style="yellow"))
+        _print_misses(console, drill, results, tr)
+
+
+def _breakable(name: str) -> str:
+    """A long name on several lines, broken after its hyphens and nowhere else."""
+    lines = [""]
+    for part in re.findall(r"[^-]*-|[^-]+$", name):
+        if lines[-1] and len(lines[-1] + part) > NAME_CELLS:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def _told(cell: Told | None) -> Text:
+    if cell is None:
+        return Text("")
+    return Text(cell.short or cell.text, style="" if cell.known else "yellow")
+
+
+def _with_name(cell: Told) -> Text:
+    """A contender that only this drill has: its value, its name below."""
+    return _told(cell).append(f"\n{_breakable(cell.contender)}", style="dim default")
+
+
+def _print_misses(console: Console, drill: DrillResults, results: RunResults, tr: Translator) -> None:
+    """What was not met or cannot be judged; of a drill that was skipped as a whole only the reason, once."""
+    title = Text(tr.text_of(drill.title) or drill.name, style="bold")
+    why = impossible(drill, results, tr)
+    if why:
+        _print_sentence(console, title.append(f": {why}", style="not bold"))
+        return
+    failed = tuple(condition for condition in drill.conditions if condition.verdict != "met")
+    # A condition's own line says already that it is not met or cannot be judged; so do the doubts below of trials.
+    said = ("verdict.condition-", "verdict.trials-unknown", "verdict.trials-skipped")
+    reasons = [one for one in drill.verdict_reasons if not one.code.startswith(said)]
+    if drill.verdict != "met" and (failed or reasons):
+        _print_sentence(console, title)
+        _print_conditions(console, msgspec.structs.replace(drill, conditions=failed), tr)
+        for reason in reasons:
+            _print_sentence(console, Text("  " + tr.reason(reason), style="yellow"))
 
 
 def _print_overall(console: Console, results: RunResults, tr: Translator) -> None:
@@ -104,9 +141,9 @@ def _print_overall(console: Console, results: RunResults, tr: Translator) -> Non
         return
     table = Table(title=tr.say("Comparison over all drills"), title_justify="left", title_style="bold")
     table.box = box.SIMPLE_HEAD
-    table.add_column("", overflow="fold")
+    table.add_column("", no_wrap=True)
     for name in view.contenders:
-        table.add_column(name, overflow="fold")
+        table.add_column(_breakable(name))
     for row in view.rows:
         cells = []
         for cell in row.cells:
@@ -117,6 +154,8 @@ def _print_overall(console: Console, results: RunResults, tr: Translator) -> Non
         table.add_row(row.label, *cells)
     console.print()
     console.print(table)
+    for sentence in view.basis:
+        _print_sentence(console, Text(sentence, style="dim"))
     if view.any_modelled:
         note = tr.gettext("* contains the operator model's reaction time: modelled, not measured")
         _print_sentence(console, Text(note, style="dim"))
@@ -135,25 +174,23 @@ def _print_claims(console: Console, results: RunResults, tr: Translator) -> None
 
 
 def _print_doubts(console: Console, results: RunResults, tr: Translator) -> None:
-    """Why numbers cannot be trusted: once for each contender, since many trials may have the same reason.
-
-    Why a trial was skipped stands among the run's problems already.
-    """
-    doubts = [
-        (trial.contender, tr.reason(why))
-        for trial in results.trials
-        for why in trial.reasons_unknown
-        if why.code != "unknown.skipped"
-    ]
-    for contender, text in dict.fromkeys(doubts):
-        line = Text("? ", style="yellow")
-        line.append(f"{contender}: ", style="bold")
-        line.append(text)
+    """Problems, and why numbers cannot be trusted; of a drill's trials with the same reason once."""
+    told = {impossible(drill, results, tr) for drill in results.drills}
+    for doubt in doubts(results, tr):
+        if doubt.text in told:
+            continue  # a drill that was skipped as a whole has said so above
+        line = Text("! ", style="yellow")
+        line.append(f"{doubt.where}: " if doubt.where else "", style="bold")
+        line.append(doubt.text, style="not bold")
         _print_sentence(console, line)
 
 
 def _print_drill(console: Console, drill: DrillResults, results: RunResults, tr: Translator) -> None:
     title = tr.text_of(drill.title) or drill.name
+    why = impossible(drill, results, tr)
+    if why:
+        _print_sentence(console, Text(f"{title}: ", style="bold").append(why, style="not bold"))
+        return
     console.print(Text(title, style="bold"))
     console.print(_table(drill, tr))
     if any(metric.modelled for contender in drill.contenders for metric in contender.metrics.values()):
@@ -216,7 +253,8 @@ def _print_conditions(console: Console, drill: DrillResults, tr: Translator) -> 
         if spread is not None and spread.modelled:
             value += "*"
         line.append(tr.say("{text}: measured {value}", text=condition.text, value=value), style="not bold")
-        if condition.reason is not None:
+        # Why a contender was skipped is said once, below.
+        if condition.reason is not None and condition.reason.code != "condition.skipped":
             line.append(" — " + tr.reason(condition.reason), style="not bold")
         _print_sentence(console, line)
 

@@ -16,16 +16,17 @@ from typing import Any, Protocol
 import msgspec
 
 from breakroom.engine.shell import protocol
+from breakroom.i18n.terms import N_
 from breakroom.platforms.base import Availability, Evidence, NodeView, PlatformError, TaskView
 from breakroom.platforms.one_request import ask_once
 
 __all__ = ["CANNOT", "Ask", "LocalActs"]
 
 _KERNEL_ONLY = ("corrupt", "duplicate")
-_ONE_NODE = (
+_ONE_NODE = N_(
     "the local platform is one node; there is no other that its tasks could move to or be cut off from"
 )
-_PACKETS = (
+_PACKETS = N_(
     "the local platform spoils connections in its ingress, which sees a byte stream and no packets; "
     "this needs the kernel's netem (platforms docker and swarm)"
 )

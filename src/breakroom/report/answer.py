@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from breakroom.analysis.results import ContenderResults, DrillResults, OverallRow, RunResults
 from breakroom.i18n import Translator
+from breakroom.report.doubts import impossible
+from breakroom.report.judged import shown
 from breakroom.report.telling import telling_cells, telling_metric
 
 __all__ = ["drill_answer", "run_answer"]
@@ -26,31 +28,64 @@ def run_answer(results: RunResults, t: Translator) -> str:
 
 
 def _over_all(results: RunResults, rows: list[OverallRow], t: Translator) -> str:
-    """Of many drills: the best and the worst contender by availability over all of them, and the verdicts' count."""
+    """Of many drills: the best and the worst contender by availability over those they share; the verdicts' count."""
     best = max(rows, key=lambda row: row.availability or 0.0)
     worst = min(rows, key=lambda row: row.availability or 0.0)
-    verdicts = [drill.verdict for drill in results.drills]
-    text = t.say(
-        "Over {count:count} failures, “{best}” answered {best_share:ratio} of its users' requests and “{worst}” "
-        "{worst_share:ratio}{modelled:modelled}.",
-        count=len(verdicts),
-        best=best.contender,
-        best_share=best.availability,
-        worst=worst.contender,
-        worst_share=worst.availability,
-        modelled=worst.modelled,
+    values = {
+        "count": len(results.overall.drills),
+        "best": best.contender,
+        "best_share": best.availability,
+        "worst": worst.contender,
+        "worst_share": worst.availability,
+        "modelled": worst.modelled,
+    }
+    if best is worst:
+        text = t.say(
+            "Over {count:count} failures, “{best}” answered {best_share:ratio} of its users' requests.",
+            **values,
+        )
+    else:
+        text = t.say(
+            "Over the same {count:count} failures, “{best}” answered {best_share:ratio} of its users' requests and "
+            "“{worst}” {worst_share:ratio}{modelled:modelled}.",
+            **values,
+        )
+    return " ".join(part for part in (text, _by_whom(best, worst, t), _counted(results, t)) if part)
+
+
+def _by_whom(best: OverallRow, worst: OverallRow, t: Translator) -> str:
+    """How soon both were back, and how often a person had to act; empty where that is not known of both."""
+    known = [best.recovery_median_s, worst.recovery_median_s, best.operator_acts, worst.operator_acts]
+    if best is worst or None in known:
+        return ""
+    return t.say(
+        "Back in the median after {best_s:duration} against {worst_s:duration}; a person had to act {best_acts:count} "
+        "against {worst_acts:count} times{modelled:modelled}.",
+        best_s=best.recovery_median_s,
+        worst_s=worst.recovery_median_s,
+        best_acts=best.operator_acts,
+        worst_acts=worst.operator_acts,
+        modelled=worst.modelled or best.modelled,
     )
-    counted = t.say(
-        "Drills met: {met:count}, not met: {missed:count}, unknown: {unknown:count}.",
+
+
+def _counted(results: RunResults, t: Translator) -> str:
+    verdicts = [shown(drill) for drill in results.drills]
+    text = t.say(
+        "Drills met: {met:count}, not met: {missed:count}, unknown: {unknown:count}",
         met=verdicts.count("met"),
         missed=verdicts.count("not met"),
         unknown=verdicts.count("unknown"),
     )
-    return f"{text} {counted}"
+    if "impossible" in verdicts:
+        text += t.say(", not possible on this platform: {count:count}", count=verdicts.count("impossible"))
+    return text + "."
 
 
 def drill_answer(drill: DrillResults, results: RunResults, t: Translator) -> str:
     """On the best and the worst contender by outage, then by failed requests; then on what the drill is about."""
+    if not drill.counts:
+        return impossible(drill, results, t)
     answer = _by_outage(drill, t)
     metric, cells = telling_cells(drill, results, t)
     if telling_metric(drill, results.trials) in {"outage", "failed_requests", "availability"}:
@@ -91,10 +126,17 @@ def _sentence(best: ContenderResults, worst: ContenderResults, t: Translator) ->
             "{best_failed:plural:request|requests} failed.",
             **values,
         )
+    if not values["worst_outage"] and None in {values["best_failed"], values["worst_failed"]}:
+        return t.say("No way of deploying lost the service altogether.")
     if not values["worst_outage"]:
         return t.say(
             "No way of deploying lost the service altogether: with “{best}” {best_failed:count} "
             "{best_failed:plural:request|requests} failed, with “{worst}” {worst_failed:count}.",
+            **values,
+        )
+    if not values["best_outage"] and values["best_failed"] is None:
+        return t.say(
+            "With “{best}”, users had no outage; with “{worst}”, the service was down for {worst_outage:duration}.",
             **values,
         )
     if not values["best_outage"]:

@@ -14,6 +14,7 @@ from breakroom.i18n.terms import METRIC_KINDS
 from breakroom.report.comparison import marked
 from breakroom.report.method import Table
 from breakroom.report.view import PHASES
+from breakroom.report.zero import moments_note, zero_of
 
 __all__ = ["beside"]
 
@@ -34,7 +35,8 @@ def beside(first: RunResults, second: RunResults, t: Translator) -> tuple[Table,
         pairs = _pairs(one, other) if one is not None else []
         if pairs:
             title = t.text_of(other.title) or other.name
-            tables += [_metrics(title, pairs, names, t), _phases(title, pairs, names, t)]
+            note = moments_note(zero_of(trial for trial in second.trials if trial.drill == other.name), t)
+            tables += [_metrics(title, pairs, names, t), _phases(title, pairs, names, note, t)]
     return tuple(tables)
 
 
@@ -61,13 +63,12 @@ def _metrics(title: str, pairs: list[Pair], names: tuple[str, str], t: Translato
     return Table(title, _head("", pairs, names), tuple(rows), "")
 
 
-def _phases(title: str, pairs: list[Pair], names: tuple[str, str], t: Translator) -> Table:
+def _phases(title: str, pairs: list[Pair], names: tuple[str, str], note: str, t: Translator) -> Table:
     rows = []
     for phase in PHASES:
         spreads = [contender.phases.get(phase) for pair in pairs for contender in pair]
         if any(spread is not None and spread.median is not None for spread in spreads):
             rows.append((t.label("phase", phase), *(_cell(spread, t, t.duration) for spread in spreads)))
-    note = t.say("Time after the fault took effect; a dash: it did not happen, or was not seen.")
     moments = t.say("Moments of the recovery")
     return Table(f"{title} · {moments}", _head(t.say("Moment"), pairs, names), tuple(rows), note)
 

@@ -91,7 +91,9 @@ def _availability(row: OverallRow, results: RunResults, t: Translator) -> str:
         )
         parts.append(t.say("{kept:ratio} of the service kept even while it had failed", kept=kept) + aside)
     if row.availability is not None:
-        text = t.say("availability {availability:ratio} over all drills", availability=row.availability)
+        text = t.say(
+            "availability {availability:ratio} over the drills compared", availability=row.availability
+        )
         parts.append(marked(text, t, modelled=row.modelled))
     if row.outage_s is not None:
         text = (

@@ -33,6 +33,7 @@ from breakroom.report.charts.text import merge_languages
 from breakroom.report.charts.thin import thin
 from breakroom.report.charts.timeline import timeline
 from breakroom.report.view import ReportView
+from breakroom.report.zero import zero_of
 
 __all__ = ["drill_figures", "render_html", "script_json"]
 
@@ -101,7 +102,8 @@ def drill_figures(
 ) -> dict[str, Any]:
     """Chart name → figure, in all languages at once; `timeline:0` shows the median trials, `timeline:N` repeat N."""
     trials = {trial.id: trial for trial in results.trials}
-    figures: dict[str, Any] = {"recovery": _both(lambda t: recovery(drill, t))}
+    zero = zero_of(trial for trial in results.trials if trial.drill == drill.name)
+    figures: dict[str, Any] = {"recovery": _both(lambda t: recovery(drill, t, zero))}
     versions = _versions(drill, results, series)
     for choice in _choices(drill):
         chosen = [_trial_of(contender, choice, trials) for contender in drill.contenders]
@@ -186,7 +188,8 @@ def _legend(
         if trial.id in series and "probe" in series[trial.id].streams
     ]
     states = {band.state for trial in mine for band in trial.bands}
-    phases = {phase for contender in drill.contenders for phase in segments(contender)}
+    bars = [segments(contender) for contender in drill.contenders]
+    phases = {phase for bar in bars for phase, (_, length) in bar.items() if length > 0}
     return {
         "outcomes": [name for name in OUTCOMES if any(any(probe.outcomes.get(name, ())) for probe in probes)],
         "states": [group for group in reversed(STATES) if states & set(STATES[group])],

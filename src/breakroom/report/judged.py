@@ -6,13 +6,33 @@ Called by `report.view`. Pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from breakroom.analysis.results import Comparison, Condition, DrillResults, RunResults, Verdict
 from breakroom.i18n import Translator
 from breakroom.i18n.terms import METRIC_KINDS
 from breakroom.report.comparison import marked
 
-__all__ = ["ClaimView", "ConditionView", "claim_views", "condition_view", "differences"]
+__all__ = [
+    "SYMBOLS",
+    "ClaimView",
+    "ConditionView",
+    "Shown",
+    "claim_views",
+    "condition_view",
+    "differences",
+    "shown",
+]
+
+Shown = Verdict | Literal["impossible"]
+"""A verdict as it is shown: a drill that nobody asked for and the platform cannot play is none of the three."""
+
+SYMBOLS: dict[str, str] = {"met": "✓", "not met": "✗", "unknown": "?", "impossible": "–"}  # noqa: RUF001  # a dash, as for numbers that are not there
+
+
+def shown(drill: DrillResults) -> Shown:
+    """The drill's verdict as it is shown."""
+    return drill.verdict if drill.counts else "impossible"
 
 
 @dataclass(frozen=True, slots=True)

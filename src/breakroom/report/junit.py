@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 from breakroom.analysis.results import Condition, DrillResults, RunResults, TrialResults
 from breakroom.i18n import Translator
+from breakroom.report.judged import shown
 
 __all__ = ["render_junit"]
 
@@ -105,6 +106,8 @@ def _condition(condition: Condition, drill: DrillResults, t: Translator) -> ET.E
         _tell(case, "failure", told, type_="not met")
     elif condition.reason is not None and condition.reason.code == "condition.skipped":
         _tell(case, "skipped", t.reason(condition.reason))
+    elif condition.verdict == "unknown" and not drill.counts:
+        _tell(case, "skipped", told)
     elif condition.verdict == "unknown":
         _tell(case, "error", told, type_="unknown")
     else:
@@ -147,7 +150,7 @@ def _properties(suite: ET.Element, drill: DrillResults, results: RunResults, t: 
         "pace": results.pace,
         "seed": str(results.seed),
         "repeat": str(results.repeat),
-        "verdict": drill.verdict,
+        "verdict": shown(drill),
         "title": t.text_of(drill.title) or drill.name,
     }
     for contender in drill.contenders:

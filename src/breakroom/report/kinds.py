@@ -42,14 +42,14 @@ def kind_tables(trials: Sequence[TrialResults], t: Translator) -> tuple[Table, .
 
 
 def advice_table(contenders: Iterable[ContenderResults], t: Translator) -> Table:
-    """For each contender the part that dominated its recovery, and the one setting that would shorten it most."""
+    """For each contender the one setting that would shorten its recovery most, and which part of it."""
     rows = tuple(
         (
             contender.name,
             t.label("part", advice.part),
             t.say("{s:duration} ({share:ratio})", s=advice.s, share=advice.share),
             advice.setting,
-            t.say("{now} → {better}", now=advice.now, better=advice.better),
+            advice.better if advice.now == "-" else _change(advice.now, advice.better, t),
             t.duration(advice.saves_s),
             t.reason(advice.reason),
         )
@@ -58,7 +58,7 @@ def advice_table(contenders: Iterable[ContenderResults], t: Translator) -> Table
     )
     head = (
         t.say("Contender"),
-        t.say("What dominated"),
+        t.say("The part it shortens"),
         t.say("Its time"),
         t.say("Setting"),
         t.say("Change"),
@@ -305,7 +305,7 @@ def _leaks(trials: Sequence[TrialResults], t: Translator) -> Table:
         (
             *_who(trial, trials),
             t.count(leak.oom_kills),
-            t.count(leak.kernel_oom_kills),
+            _by_kernel(leak.kernel_oom_kills, trial, t),
             _change(t.size(leak.bytes_per_request_first), t.size(leak.bytes_per_request_restarted), t),
             words[leak.cured],
             _change(t.duration(leak.latency_first_s), t.duration(leak.latency_last_s), t),
@@ -321,7 +321,18 @@ def _leaks(trials: Sequence[TrialResults], t: Translator) -> Table:
         t.say("Did restarting cure it"),
         t.say("Latency p50: young → shortly before death"),
     )
-    return Table(t.say("The leak"), head, rows)
+    note = t.say(
+        "The kernel's counter was read when the first death was proved. It counts the whole machine: of contenders "
+        "that ran at the same time it has the deaths of all."
+    )
+    return Table(t.say("The leak"), head, rows, note)
+
+
+def _by_kernel(kills: int | None, trial: TrialResults, t: Translator) -> str:
+    """The counter's growth; marked where others that ran at the same time are in it."""
+    if kills is None or not trial.side_by_side:
+        return t.count(kills)
+    return t.say("{kills:count} (all contenders)", kills=kills)
 
 
 def _lives(trials: Sequence[TrialResults], t: Translator) -> Table:
@@ -394,7 +405,7 @@ def _detection(trials: Sequence[TrialResults], t: Translator) -> Table:
         t.say("At most, by its settings"),
     )
     note = t.say(
-        "Moments after the fault took effect. The bound is retries × (interval + timeout) of the health check."  # noqa: RUF001  # the sign of multiplication
+        "Moments as in the charts. The bound is retries × (interval + timeout) of the health check."  # noqa: RUF001  # the sign of multiplication
     )
     return Table(t.say("How it was found out"), head, rows, note)
 

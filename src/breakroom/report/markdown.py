@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from breakroom.i18n import Translator
 from breakroom.report.comparison import Cell
 from breakroom.report.course import CourseSection
-from breakroom.report.judged import ClaimView
+from breakroom.report.judged import SYMBOLS, ClaimView
 from breakroom.report.method import Table
 from breakroom.report.overall import OverallView
 from breakroom.report.telling import Told
@@ -20,7 +20,6 @@ from breakroom.report.view import DrillView, ReportView
 __all__ = ["escape", "render_markdown"]
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#])")
-SYMBOLS = {"met": "✓", "not met": "✗", "unknown": "?"}
 
 
 def escape(text: str) -> str:
@@ -74,18 +73,25 @@ def _overall(overall: OverallView, t: Translator) -> Iterator[str]:
         )
     if overall.any_modelled:
         yield from ("", "† " + t.say("modelled, not measured: contains the time of the operator model"))
+    if overall.rows:
+        yield from (line for sentence in overall.basis for line in ("", escape(sentence)))
     yield from ("", "### " + t.say("All drills"), "")
     head = (t.say("Drill"), t.say("Verdict"), t.say("Number"), *overall.contenders)
+    others = any(line.others for line in overall.drills)
+    if others:
+        head = (*head, t.say("Others"))
     rows = [
         (
             line.title,
             f"{SYMBOLS[line.verdict]} {line.word}",
             line.metric,
             *(_told(cell, t) for cell in line.cells),
+            *([", ".join(f"{cell.contender} {_told(cell, t)}" for cell in line.others)] if others else []),
         )
         for line in overall.drills
     ]
     yield from _table(head, rows)
+    yield from (line for sentence in overall.notes for line in ("", escape(sentence)))
 
 
 def _told(cell: Told | None, t: Translator) -> str:
@@ -119,6 +125,8 @@ def _drill(drill: DrillView, t: Translator, *, alone: bool) -> Iterator[str]:
         yield from ("", escape(drill.answer))
     if drill.description:
         yield from ("", escape(drill.description))
+    if drill.impossible:
+        return
     yield ""
     head = ("", *(contender.name for contender in drill.contenders))
     yield from _table(head, [(row.label, *(_cell(cell) for cell in row.cells)) for row in drill.rows])

@@ -292,7 +292,7 @@ def outage_table(trials: tuple[TrialResults, ...], t: Translator) -> Table:
         head,
         rows,
         t.say(
-            "Times count from the moment the fault took effect. A stretch may begin before it: "
-            "requests sent just before were still waiting for their answers when it struck."
+            "Times count from zero of the charts: the fault's effect, or that of the first act. A stretch may begin "
+            "before it: requests sent just before were still waiting for their answers."
         ),
     )

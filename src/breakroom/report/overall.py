@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from breakroom.analysis.results import DrillResults, OverallRow, RunResults, Verdict
+from breakroom.analysis.results import DrillResults, OverallRow, RunResults
 from breakroom.i18n import Translator
 from breakroom.report.comparison import Cell, Row
+from breakroom.report.doubts import impossible
+from breakroom.report.judged import Shown, shown
 from breakroom.report.method import Table
 from breakroom.report.telling import Told, telling_cells
 
@@ -24,16 +26,22 @@ class DrillLine:
     name: str
     title: str
     number: int
-    verdict: Verdict
+    verdict: Shown
     word: str
     metric: str
     cells: tuple[Told | None, ...]
     """In the order of the view's contenders; None: the drill has no such contender."""
+    others: tuple[Told, ...]
+    """Contenders that only a few drills have."""
 
 
 @dataclass(frozen=True, slots=True)
 class OverallView:
-    """The comparison over all drills."""
+    """The comparison over all drills.
+
+    `contenders`: those that are compared. `notes`: over which drills, who stands apart, and what the platform cannot
+    play, each in a sentence.
+    """
 
     contenders: tuple[str, ...]
     deployed: tuple[str, ...]
@@ -41,6 +49,8 @@ class OverallView:
     drills: tuple[DrillLine, ...]
     sensitivity: Table
     any_modelled: bool
+    basis: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def overall_view(results: RunResults, t: Translator) -> OverallView:
@@ -57,13 +67,53 @@ def overall_view(results: RunResults, t: Translator) -> OverallView:
         ),
         sensitivity=sensitivity_table(results, t),
         any_modelled=any(cell.modelled for row in rows for cell in row.cells),
+        basis=_basis(results, t),
+        notes=tuple(
+            t.say(
+                "{drill}: {why}",
+                drill=t.text_of(drill.title) or drill.name,
+                why=impossible(drill, results, t),
+            )
+            for drill in results.drills
+            if not drill.counts
+        ),
     )
 
 
+def _basis(results: RunResults, t: Translator) -> tuple[str, ...]:
+    """Over which drills the numbers are, and who is not compared."""
+    overall = results.overall
+    sentences = []
+    if overall.drills and overall.left_out:
+        sentences.append(
+            t.say(
+                "Over the {count:count} drills of which each of them has numbers, so that all are compared by the same "
+                "ones. Left out: {drills:list}.",
+                count=len(overall.drills),
+                drills=[t.say("“{title}”", title=_title(results, name, t)) for name in overall.left_out],
+            )
+        )
+    elif overall.drills:
+        sentences.append(
+            t.say("Over the same {count:count} drills for each of them.", count=len(overall.drills))
+        )
+    if overall.apart:
+        who = [
+            t.say(
+                "{name} ({drills:list})",
+                name=one.contender,
+                drills=[_title(results, name, t) for name in one.drills],
+            )
+            for one in overall.apart
+        ]
+        sentences.append(t.say("Only in some drills and so not compared here: {who:list}.", who=who))
+    return tuple(sentences)
+
+
 def _names(results: RunResults) -> tuple[str, ...]:
-    """Every contender of the run once; those of the overall rows first, in their order."""
+    """Every contender that is compared, in the order of the overall rows; without those, every contender once."""
     names = [row.contender for row in results.overall.rows]
-    names += [contender.name for drill in results.drills for contender in drill.contenders]
+    names = names or [contender.name for drill in results.drills for contender in drill.contenders]
     return tuple(dict.fromkeys(names))
 
 
@@ -78,7 +128,7 @@ def overall_rows(results: RunResults, t: Translator) -> tuple[Row, ...]:
             "availability",
             t.say("Availability"),
             t.say(
-                "Share of the probe's requests, over all drills, that were answered correctly and in time."
+                "Share of the probe's requests, over the drills compared, that were answered correctly and in time."
             ),
             _availability,
         ),
@@ -119,7 +169,11 @@ def overall_rows(results: RunResults, t: Translator) -> tuple[Row, ...]:
 def _availability(row: OverallRow, _results: RunResults, t: Translator) -> Cell:
     if row.availability is None:
         return Cell(t.say("not known"), known=False)
-    details = [t.say("{known:count} of {drills:count} drills known", known=row.known, drills=row.drills)]
+    details = []
+    if row.known < row.drills:
+        details.append(
+            t.say("{known:count} of {drills:count} drills known", known=row.known, drills=row.drills)
+        )
     if row.outage_s is not None:
         details.append(t.say("outages of {outage:duration} in all", outage=row.outage_s))
     details.append(
@@ -187,10 +241,11 @@ def _line(
         name=drill.name,
         title=t.text_of(drill.title) or drill.name,
         number=number,
-        verdict=drill.verdict,
-        word=t.label("verdict", drill.verdict),
-        metric=metric,
+        verdict=shown(drill),
+        word=t.label("verdict", shown(drill)),
+        metric=metric if drill.counts else "",
         cells=tuple(told.get(name) for name in names),
+        others=tuple(cell for cell in cells if cell.contender not in names),
     )
 
 

@@ -25,6 +25,8 @@ class Told:
     detail: str = ""
     short: str = ""
     """The value with a star instead of the word that says that it is modelled, for narrow tables."""
+    value: str = ""
+    """The value alone, for those who mark what is modelled in their own way."""
 
 
 def telling_metric(drill: DrillResults, trials: tuple[TrialResults, ...]) -> str:
@@ -87,5 +89,5 @@ def telling_cells(drill: DrillResults, results: RunResults, t: Translator) -> tu
             never = any(trial.outcome == "not-recovered" for trial in mine)
             detail = t.say("not recovered") if never else ""
             short = value + "*" if spread.modelled else value
-            cells.append(Told(contender.name, text, True, spread.modelled, detail, short))
+            cells.append(Told(contender.name, text, True, spread.modelled, detail, short, value))
     return t.metric_label(metric), tuple(cells)

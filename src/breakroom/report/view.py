@@ -10,22 +10,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from breakroom.analysis.results import (
-    ContenderResults,
-    DrillResults,
-    RunResults,
-    Verdict,
-)
+from breakroom.analysis.results import ContenderResults, DrillResults, RunResults, Verdict
 from breakroom.i18n import Translator
 from breakroom.report.answer import drill_answer, run_answer
 from breakroom.report.checkpoints import CheckpointPhase, checkpoints
 from breakroom.report.comparison import RepeatRow, Row, comparison_rows, marked, repeat_rows
 from breakroom.report.course import CourseSection, course_section
+from breakroom.report.doubts import doubts, impossible
 from breakroom.report.glossary import Term, glossary
-from breakroom.report.judged import ClaimView, ConditionView, claim_views, condition_view, differences
+from breakroom.report.judged import (
+    ClaimView,
+    ConditionView,
+    Shown,
+    claim_views,
+    condition_view,
+    differences,
+    shown,
+)
 from breakroom.report.kinds import advice_table, kind_tables
 from breakroom.report.method import Fact, Table, facts, method_tables, outage_table
 from breakroom.report.overall import OverallView, overall_view
+from breakroom.report.zero import moments_note, zero_of
 
 __all__ = ["ClaimView", "ConditionView", "ContenderView", "DrillView", "Notice", "ReportView", "view_of"]
 
@@ -75,7 +80,9 @@ class DrillView:
     title: str
     description: str
     answer: str
-    verdict: Verdict
+    impossible: str
+    """Why the platform cannot play it; empty where it did, or where it was asked for by name."""
+    verdict: Shown
     verdict_word: str
     verdict_reasons: tuple[str, ...]
     contenders: tuple[ContenderView, ...]
@@ -161,14 +168,7 @@ def _notices(results: RunResults, t: Translator) -> tuple[Notice, ...]:
             outcome=results.outcome,
         )
         notices.append(Notice("", text))
-    notices += [Notice("", t.reason(problem)) for problem in results.problems]
-    seen: set[tuple[str, str]] = set()
-    for trial in results.trials:
-        for reason in trial.reasons_unknown:
-            text = t.reason(reason)
-            if (trial.contender, text) not in seen:
-                seen.add((trial.contender, text))
-                notices.append(Notice(trial.id, text))
+    notices += [Notice(doubt.where, doubt.text) for doubt in doubts(results, t)]
     return tuple(notices)
 
 
@@ -183,13 +183,14 @@ def _drill(drill: DrillResults, results: RunResults, t: Translator) -> DrillView
         title=t.text_of(drill.title) or drill.name,
         description=t.text_of(drill.description),
         answer=drill_answer(drill, results, t),
-        verdict=drill.verdict,
-        verdict_word=t.label("verdict", drill.verdict),
+        impossible="" if drill.counts else impossible(drill, results, t),
+        verdict=shown(drill),
+        verdict_word=t.label("verdict", shown(drill)),
         verdict_reasons=tuple(t.reason(reason) for reason in drill.verdict_reasons),
         contenders=tuple(_contender(contender, t) for contender in drill.contenders),
         rows=rows,
         repeats=repeat_rows(drill, t),
-        phases=_phases(drill, t),
+        phases=_phases(drill, moments_note(zero_of(mine), t), t),
         conditions=tuple(condition_view(condition, drill, t) for condition in drill.conditions),
         differences=differences(drill, t),
         outages=outage_table(mine, t),
@@ -225,8 +226,8 @@ def _contender(contender: ContenderResults, t: Translator) -> ContenderView:
     )
 
 
-def _phases(drill: DrillResults, t: Translator) -> Table:
-    """Moments of the recovery: phase by contender, each with the median time after the fault."""
+def _phases(drill: DrillResults, note: str, t: Translator) -> Table:
+    """Moments of the recovery: phase by contender, each with the median time after zero."""
     rows = []
     for phase in PHASES:
         spreads = [contender.phases.get(phase) for contender in drill.contenders]
@@ -239,5 +240,4 @@ def _phases(drill: DrillResults, t: Translator) -> Table:
             )
             rows.append((t.label("phase", phase), *values))
     head = (t.say("Moment"), *(contender.name for contender in drill.contenders))
-    note = t.say("Time after the fault took effect; a dash: it did not happen, or was not seen.")
     return Table(t.say("Moments of the recovery"), head, tuple(rows), note)

@@ -12,6 +12,7 @@ from typing import Any
 from breakroom.agent import cgroups
 from breakroom.agent.cpu import LEAST_SHARE, limits_of
 from breakroom.agent.errors import ActError
+from breakroom.i18n.terms import N_
 from breakroom.platforms.base import Evidence, PlatformError
 from breakroom.platforms.docker.connect import Daemon
 
@@ -19,7 +20,7 @@ __all__ = ["NO_QUOTA", "cpu_evidence", "limits_now", "local_quota", "require_sha
 
 Quota = tuple[int | None, int]
 """Microseconds in each period, None: no limit; and the period, as `cgroups.cpu_quota` reads them."""
-NO_QUOTA = "this Docker daemon cannot limit CPU time: its control groups have no CFS quota"
+NO_QUOTA = N_("this Docker daemon cannot limit CPU time: its control groups have no CFS quota")
 _SLACK = 0.002
 """Of a core: quotas are whole microseconds of a tenth of a second."""
 

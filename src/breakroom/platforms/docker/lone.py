@@ -5,13 +5,14 @@ Every act of the platform protocol that needs one of them is refused here, with 
 
 from __future__ import annotations
 
+from breakroom.i18n.terms import N_
 from breakroom.platforms.base import Availability, Evidence, NodeView, PlatformError
 from breakroom.platforms.docker.connect import Daemon
 from breakroom.spec.service import ServiceSpec
 
 __all__ = ["CANNOT", "LoneContainer"]
 
-_ONE_ENGINE = (
+_ONE_ENGINE = N_(
     "a container stays on the engine that it was made on; `--platform swarm` moves tasks between nodes"
 )
 _NO_ORCHESTRATOR = "a plain container has no orchestrator; `--platform swarm` runs services"

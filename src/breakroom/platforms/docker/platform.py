@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from breakroom.engine.shell.ports import PortPool
+from breakroom.i18n.terms import N_
 from breakroom.journal import registry
 from breakroom.platforms.base import Capabilities, Emit, PlatformError, RunInfo
 from breakroom.platforms.docker.connect import Daemon, connect
@@ -28,7 +29,7 @@ from breakroom.spec.service import ServiceSpec
 
 __all__ = ["DockerPlatform"]
 
-_PACKETS = "this kernel has no netem, and breakroom's ingress sees a byte stream and no packets"
+_PACKETS = N_("this kernel has no netem, and breakroom's ingress sees a byte stream and no packets")
 
 
 class DockerPlatform:

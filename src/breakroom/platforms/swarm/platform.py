@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from breakroom.engine.shell.ports import PortPool
+from breakroom.i18n.terms import N_
 from breakroom.journal import registry
 from breakroom.journal.records import Problem
 from breakroom.platforms.base import Capabilities, Deployment, Emit, Endpoint, PlatformError, RunInfo
@@ -47,8 +48,9 @@ from breakroom.spec.service import Port, ServiceSpec
 
 __all__ = ["SwarmPlatform"]
 
-_ONE_NODE = "the Swarm has one node, which is the one that breakroom talks to"
-_PACKETS = "this kernel has no netem, and breakroom's ingress sees a byte stream and no packets"
+_ONE_NODE = N_("the Swarm has one node, which is the one that breakroom talks to")
+_NO_LINK = N_("this kernel has no netem, and the routing mesh cannot spoil a link")
+_PACKETS = N_("this kernel has no netem, and breakroom's ingress sees a byte stream and no packets")
 _UNTRIED = MeshFinding(works=False, reason="not tried: none of the run's images is on the daemon")
 
 
@@ -343,7 +345,7 @@ class SwarmPlatform:
         if not hands.works("netem"):
             cannot |= {"network.corrupt": _PACKETS, "network.duplicate": _PACKETS}
             if self._front_kind == "native":
-                cannot["network"] = "this kernel has no netem, and the routing mesh cannot spoil a link"
+                cannot["network"] = _NO_LINK
                 if not hands.works("nft"):
                     cannot["partition.tasks"] = cannot["network"]
         return cannot

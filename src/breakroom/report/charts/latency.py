@@ -14,6 +14,7 @@ from breakroom.i18n import Translator
 from breakroom.report.charts.moments import Lane, annotate, time_range
 from breakroom.report.charts.panels import Stack
 from breakroom.report.charts.style import Figure, rounded
+from breakroom.report.zero import axis_title, zero_of
 
 __all__ = ["latency"]
 
@@ -27,7 +28,7 @@ def latency(lanes: Sequence[Lane], t: Translator) -> Figure:
     x_range = time_range(lanes)
     low, high = _y_range(lanes)
     ticks = _ticks(low, high)
-    stack = Stack(x_range, t.say("seconds after the fault took effect"))
+    stack = Stack(x_range, axis_title(zero_of(lane.trial for lane in lanes), t))
     for lane in lanes:
         stack.title(lane.trial.contender, lane.detail)
         panel = stack.panel(

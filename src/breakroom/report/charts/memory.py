@@ -13,6 +13,7 @@ from breakroom.report.charts.moments import Lane, annotate, time_range
 from breakroom.report.charts.panels import Stack
 from breakroom.report.charts.style import Figure, rounded
 from breakroom.report.charts.text import plain
+from breakroom.report.zero import axis_title, zero_of
 
 __all__ = ["memory"]
 
@@ -29,7 +30,7 @@ def memory(lanes: Sequence[Lane], t: Translator) -> Figure | None:
     if not any(line.limit_bytes is None or _used(line) >= NEAR for line in lines):
         return None
     x_range = time_range(lanes)
-    stack = Stack(x_range, t.say("seconds after the fault took effect"))
+    stack = Stack(x_range, axis_title(zero_of(lane.trial for lane in lanes), t))
     peak = max(_peak(line) for lane in lanes for line in lane.series.memory)
     limit_word = t.say("limit")
     for lane in lanes:

@@ -60,7 +60,9 @@ def time_range(lanes: Sequence[Lane]) -> tuple[float, float]:
 
 
 def has_line(mark: Mark) -> bool:
-    """Whether the mark is drawn as a line with a label."""
+    """Whether the mark is drawn as a line with a label; full capacity at zero means that it was never less."""
+    if mark.label.code == "mark.full-capacity" and mark.at_s == 0:
+        return False
     return mark.label.code not in WITHOUT_LINE
 
 

@@ -12,6 +12,7 @@ from breakroom.analysis.results import ContenderResults, DrillResults
 from breakroom.i18n import Translator
 from breakroom.report.charts.style import Figure, axis, base_layout, rounded
 from breakroom.report.charts.text import plain
+from breakroom.report.zero import axis_title
 
 __all__ = ["SEGMENTS", "recovery", "segments"]
 
@@ -36,7 +37,7 @@ def segments(contender: ContenderResults) -> dict[str, tuple[float, float]]:
     return result
 
 
-def recovery(drill: DrillResults, t: Translator) -> Figure:
+def recovery(drill: DrillResults, t: Translator, zero: str = "fault") -> Figure:
     """The figure of a drill's contenders."""
     bars = [segments(contender) for contender in drill.contenders]
     names = [plain(contender.name) for contender in drill.contenders]
@@ -57,7 +58,7 @@ def recovery(drill: DrillResults, t: Translator) -> Figure:
         "xaxis": axis(
             range=[0, rounded(longest * 1.2)],
             title={
-                "text": t.say("seconds after the fault took effect"),
+                "text": axis_title(zero, t),
                 "font": {"size": 12, "color": "var(--muted)"},
             },
         ),
@@ -85,6 +86,7 @@ def _trace(
     return {
         "type": "bar",
         "orientation": "h",
+        "width": 0.58,
         "name": label,
         "y": rows,
         "base": [rounded(bars[row][phase][0], 6) for row in rows],

@@ -14,6 +14,7 @@ from breakroom.report.charts.panels import Stack
 from breakroom.report.charts.style import Figure, rounded
 from breakroom.report.charts.text import plain
 from breakroom.report.charts.thin import widen
+from breakroom.report.zero import axis_title, zero_of
 
 __all__ = ["scaling", "wanted_steps"]
 
@@ -27,7 +28,7 @@ def scaling(lanes: Sequence[Lane], t: Translator) -> Figure | None:
     if not any(lane.trial.scaling or lane.trial.decisions for lane in lanes):
         return None
     x_range = time_range(lanes)
-    stack = Stack(x_range, t.say("seconds after the fault took effect"))
+    stack = Stack(x_range, axis_title(zero_of(lane.trial for lane in lanes), t))
     lines = {lane.trial.id: _rates(lane) for lane in lanes}
     peak = max((value for rates in lines.values() for line in rates[2:] for value in line), default=1.0)
     most = max((value for lane in lanes for _, value in _replicas(lane)), default=1)

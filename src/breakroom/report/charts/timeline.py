@@ -17,6 +17,7 @@ from breakroom.report.charts.panels import Stack
 from breakroom.report.charts.style import OUTCOMES, PATTERNS, STATES, Figure, rounded
 from breakroom.report.charts.text import plain
 from breakroom.report.charts.thin import widen
+from breakroom.report.zero import axis_title, zero_of
 
 __all__ = ["mark_labels", "timeline"]
 
@@ -30,7 +31,7 @@ GOODPUT_BIN_S = 0.2
 def timeline(lanes: Sequence[Lane], t: Translator) -> Figure:
     """The figure for these lanes, one block each."""
     x_range = time_range(lanes)
-    stack = Stack(x_range, t.say("seconds after the fault took effect"))
+    stack = Stack(x_range, axis_title(zero_of(lane.trial for lane in lanes), t))
     load = any("load" in lane.series.streams for lane in lanes)
     goodput = [widen(lane.series, GOODPUT_BIN_S).streams.get("load") for lane in lanes]
     peak = max(
