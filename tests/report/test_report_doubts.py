@@ -163,3 +163,17 @@ def test_contenders_of_a_few_drills_are_named_below_the_comparison_and_not_in_it
     assert [cell.contender for cell in view.overall.drills[0].others] == ["single-restart"]
     assert "| Others |" in render_markdown(view, EN)
     assert "single-restart" not in view.answer
+
+
+def test_the_same_answer_of_many_drills_is_one_line_and_the_few_are_named() -> None:
+    results, _ = whole_run()
+    drills = tuple(
+        replace(drill, same_plan={"kill": False, "scale": None}.get(drill.name, True))
+        for drill in results.drills
+    )
+    told = {fact.label: fact.text[:3] for fact in view_of(replace(results, drills=drills), EN).facts}
+    assert {label: text for label, text in told.items() if label.startswith("Same plan")} == {
+        "Same plan for all": "Yes",
+        "Same plan for all (kill)": "No:",
+        "Same plan for all (scale)": "Unk",
+    }

@@ -291,7 +291,9 @@ def _for_updates(
     if len(updates) != 1 or updates[0].kind == "rollback":
         return []
     if is_container(facts):
-        return [_Candidate("advice.rolling-update", "update", outage_ns, "deploy", "-", "2", outage_ns)]
+        return [
+            _Candidate("advice.rolling-update", "update", outage_ns, "deploy.replicas", "-", "2", outage_ns)
+        ]
     if update_config(facts).order == "start-first" or updates[0].state != "completed":
         return []
     start = min(facts.fault.since if facts.fault is not None else window_end, window_end)

@@ -57,9 +57,12 @@ async def rollback(ctx: FaultContext, action: str, _step: RollbackStep) -> Injec
     log = ActionLog(
         ctx=ctx, action=action, kind="rollback", detail={"image": before.image, "replaces": _replaces(ctx)}
     )
-    if ctx.runs_as == "container":
-        return await _bring(ctx, log, lambda: ctx.deployment.replace(before), before)
-    return await _bring(ctx, log, ctx.deployment.rollback, before)
+    if ctx.runs_as == "service":
+        return await _bring(ctx, log, ctx.deployment.rollback, before)
+    if ctx.releases[-1] == ctx.releases[0]:
+        # The operator was quicker and has put the first release back: the one before is the bad one.
+        return Injected(action=action, proved_t=log.stage("inapplicable"))
+    return await _bring(ctx, log, lambda: ctx.deployment.replace(before), before)
 
 
 def _replaces(ctx: FaultContext) -> bool:

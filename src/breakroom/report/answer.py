@@ -59,8 +59,8 @@ def _by_whom(best: OverallRow, worst: OverallRow, t: Translator) -> str:
     if best is worst or None in known:
         return ""
     return t.say(
-        "Back in the median after {best_s:duration} against {worst_s:duration}; a person had to act {best_acts:count} "
-        "against {worst_acts:count} times{modelled:modelled}.",
+        "Median time until it was back: {best_s:duration} against {worst_s:duration}; acts of a person: "
+        "{best_acts:count} against {worst_acts:count}{modelled:modelled}.",
         best_s=best.recovery_median_s,
         worst_s=worst.recovery_median_s,
         best_acts=best.operator_acts,

@@ -12,7 +12,7 @@ from statistics import median
 from breakroom.analysis.results import ContenderResults, OverallRow, RunResults, TrialResults
 from breakroom.i18n import Translator
 from breakroom.report.comparison import marked
-from breakroom.report.overall import unscaled
+from breakroom.report.overall import scaled, unscaled
 
 __all__ = ["CourseSection", "course_section"]
 
@@ -190,7 +190,7 @@ def _runs_as(results: RunResults, name: str) -> str:
 
 
 def _scaling(row: OverallRow, results: RunResults, t: Translator) -> str:
-    if row.scale_gain is None:
+    if row.scale_gain is None or not scaled(row.contender, results):
         return unscaled(row.contender, results, t)
     ups = [
         scale

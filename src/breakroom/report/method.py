@@ -52,11 +52,7 @@ def _facts(results: RunResults, t: Translator) -> Iterator[tuple[str, str]]:
                 resolution=resolutions[-1],
             ),
         )
-    if len({drill.same_plan for drill in results.drills}) == 1:
-        yield t.say("Same plan for all"), _same_plan(results.drills[0].same_plan, t)
-    else:
-        for drill in results.drills:
-            yield t.say("Same plan for all ({drill})", drill=drill.name), _same_plan(drill.same_plan, t)
+    yield from _same_plans(results, t)
     yield t.say("Proof of the fault"), _fault_proof(trials, t)
     yield (
         t.say("Seed and repeats"),
@@ -91,6 +87,20 @@ def _side_by_side(results: RunResults, t: Translator) -> str:
         "generators of its own.",
         drills=list(drills),
     )
+
+
+def _same_plans(results: RunResults, t: Translator) -> Iterator[tuple[str, str]]:
+    """A line for each answer that any drill has; with several, those of the few name their drills."""
+    by_answer: dict[bool | None, list[str]] = {}
+    for drill in results.drills:
+        if drill.counts:
+            by_answer.setdefault(drill.same_plan, []).append(drill.name)
+    most = max((len(names) for names in by_answer.values()), default=0)
+    for same, names in sorted(by_answer.items(), key=lambda item: -len(item[1])):
+        label = t.say("Same plan for all")
+        if len(by_answer) > 1 and (len(names) < most or most == 1):
+            label = t.say("Same plan for all ({drill})", drill=t.listing(names))
+        yield label, _same_plan(same, t)
 
 
 def _same_plan(same: bool | None, t: Translator) -> str:

@@ -16,7 +16,15 @@ from breakroom.report.judged import Shown, shown
 from breakroom.report.method import Table
 from breakroom.report.telling import Told, telling_cells
 
-__all__ = ["DrillLine", "OverallView", "overall_rows", "overall_view", "sensitivity_table"]
+__all__ = [
+    "DrillLine",
+    "OverallView",
+    "overall_rows",
+    "overall_view",
+    "scaled",
+    "sensitivity_table",
+    "unscaled",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,14 +223,24 @@ def _burden(row: OverallRow, _results: RunResults, t: Translator) -> Cell:
 
 def _scaling(row: OverallRow, results: RunResults, t: Translator) -> Cell:
     if row.scale_gain is not None:
-        return Cell(t.factor(row.scale_gain), (t.say("goodput after scaling up, against before"),))
+        told = t.say("goodput after scaling up, against before")
+        if not scaled(row.contender, results):
+            told = unscaled(row.contender, results, t)
+        return Cell(t.factor(row.scale_gain), (told,))
     return Cell(unscaled(row.contender, results, t), known=False)
+
+
+def scaled(contender: str, results: RunResults) -> bool:
+    """Whether any drill changed its number of replicas."""
+    return any(
+        scale.applied for trial in results.trials if trial.contender == contender for scale in trial.scaling
+    )
 
 
 def unscaled(contender: str, results: RunResults, t: Translator) -> str:
     """Why a contender has no number for scaling."""
     mine = [scale for trial in results.trials if trial.contender == contender for scale in trial.scaling]
-    if mine and not any(scale.applied for scale in mine):
+    if mine and not scaled(contender, results):
         return t.say("cannot be scaled: there is one container")
     return t.say("not known") if mine else t.say("not measured: no drill scaled it")
 
