@@ -142,3 +142,38 @@ def test_a_trial_in_which_nobody_ran_out_of_memory_has_no_such_finding(tmp_path:
     scene = Scene(tmp_path)
     observed(scene).stats(0, "t1", 100, 200)
     assert results_of(scene).leak is None
+
+
+def test_requests_that_were_given_up_do_not_make_the_others_look_dearer(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    samples = probes(-4_003, 8_000)
+    for sample in samples:
+        sample.task = "t1"
+        if sample.intended >= 2_000:  # every second request is still served, but its client has left
+            sample.outcome = Outcome.TIMEOUT if int(sample.intended) // 10 % 2 else Outcome.OK
+            sample.task = "" if sample.outcome else "t1"
+    trial = observed(scene, samples, runs_as="container", replicas=1)
+    for ms in range(-3_500, 4_000, 500):
+        trial.stats(ms, "t1", 10_000_000 + 120 * KIB * _answers(-4_003, ms), 200_000_000)
+    trial.task(4_000, "t1", 1, "failed", exit_code=137, oom_killed=True, error="task: non-zero exit (137)")
+    assert _finding(scene).bytes_per_request_first == pytest.approx(120 * KIB, rel=0.02)
+
+
+def test_a_containers_later_starts_answer_by_its_id_too(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    samples = probes(-4_003, 8_000)
+    for sample in samples:
+        sample.task = "c0ffee"
+    trial = observed(scene, samples, runs_as="container", replicas=1)
+    trial.task(-5_000, "c0ffee", 1, "running", pid=3)
+    for ms in range(-3_500, 4_000, 500):
+        trial.stats(ms, "c0ffee", 10_000_000 + 120 * KIB * _answers(-4_003, ms), 200_000_000)
+    trial.task(
+        4_000, "c0ffee", 1, "failed", exit_code=137, oom_killed=True, error="task: non-zero exit (137)"
+    )
+    trial.task(4_010, "c0ffee.2", 1, "running", pid=7)
+    for ms in range(4_500, 8_000, 500):
+        trial.stats(ms, "c0ffee.2", 10_000_000 + 120 * KIB * _answers(4_007, ms), 200_000_000)
+    first, second = _finding(scene).lives
+    assert second.bytes_per_request == pytest.approx(120 * KIB, rel=0.02)
+    assert first.served + second.served == pytest.approx(1_200, abs=10)

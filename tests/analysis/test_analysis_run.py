@@ -462,3 +462,21 @@ def test_an_outage_that_began_before_observation_counts_in_time_from_then_on(kit
     (outage,) = trial.outages
     assert outage.start_at_s == pytest.approx(-0.203)
     assert trial.availability.time == pytest.approx(1 - (3.207 + 0.005) / 6.255)
+
+
+def test_users_who_were_served_again_too_late_to_count_are_not_said_to_have_waited_on(kit: Kit) -> None:
+    scene = kit.scene()
+    kit.single(scene, act=8_000)
+    scene.records = [
+        msgspec.structs.replace(record, outcome="not-recovered") if hasattr(record, "outcome") else record
+        for record in scene.records
+        if not (type(record).__name__ == "PhaseStarted" and getattr(record, "phase", "") == "done")
+    ]
+    undoing = next(record for record in scene.records if getattr(record, "phase", "") == "undoing")
+    scene.records[scene.records.index(undoing)] = msgspec.structs.replace(undoing, t=kit.at(9_000))
+    trial = one(analyse(scene.journal()))
+    assert trial.recovery_time_s is None
+    (why,) = trial.explanation[:1]
+    assert why.code == "lost.not-lasting"
+    assert why.params["s"] == pytest.approx(8.4, abs=0.5)
+    assert why.params["watched_s"] < why.params["stable_s"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.conftest import Sample, Scene, TrialScene, facts_of, observed, probes, results_of
+from breakroom.analysis.metrics import metric_value
 from breakroom.analysis.results import UpdateFinding
 from breakroom.journal.records import RotationChanged, UpdateChanged
 from breakroom.journal.samples import Outcome
@@ -205,3 +206,14 @@ def test_a_release_of_which_the_command_failed_is_none(tmp_path: Path) -> None:
     results = results_of(scene)
     assert results.updates == ()
     assert [why.code for why in results.reasons_unknown] == ["unknown.fault-failed"]
+
+
+def test_an_update_that_is_under_way_at_the_end_may_still_go_wrong(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    trial = observed(scene, probes(-4_003, 8_000))
+    trial.action(1_000, "step-1", "update", image="improved-app:v2")
+    _state(trial, 1_010, "updating", "update in progress")
+    results = results_of(scene)
+    assert metric_value(results, "updates_completed") == 0
+    assert metric_value(results, "updates_paused") is None
+    assert metric_value(results, "updates_rolled_back") is None

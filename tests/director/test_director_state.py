@@ -6,7 +6,13 @@ import asyncio
 from pathlib import Path
 
 from breakroom.director.state import TrialState
-from breakroom.journal.records import PhaseStarted, RotationChanged, StreamOpened, TaskChanged
+from breakroom.journal.records import (
+    PhaseStarted,
+    RotationChanged,
+    StreamOpened,
+    TaskChanged,
+    UpdateChanged,
+)
 from breakroom.journal.samples import NOT_REACHED, Outcome, SampleWriter
 
 SECOND = 1_000_000_000
@@ -121,3 +127,69 @@ def test_wait_for_finds_a_record_that_came_before_the_wait_began(tmp_path: Path)
     found = asyncio.run(scenario())
     assert isinstance(found, TaskChanged)
     assert found.t == 100
+
+
+def test_a_person_sees_trouble_when_nothing_lives_or_nobody_was_answered_for_a_second(tmp_path: Path) -> None:
+    state = TrialState(tmp_path, TRIAL, wanted=1)
+    writer = _opened(state, tmp_path)
+    _task(state, "a", "running")
+    _rotate(state, "a", enters=True)
+    seen: list[int | None] = []
+    for at, outcome in (
+        (1 * SECOND, Outcome.OK),
+        (3 * SECOND // 2, Outcome.TIMEOUT),
+        (2 * SECOND, Outcome.TIMEOUT),
+        (3 * SECOND, Outcome.OK),
+    ):
+        _sample(writer, at, outcome)
+        state.poll()
+        seen.append(state.trouble_since)
+    _task(state, "a", "failed", t=4 * SECOND)
+    seen.append(state.trouble_since)
+    _task(state, "b", "running", t=5 * SECOND)
+    seen.append(state.trouble_since)
+    assert seen == [None, None, 1 * SECOND, None, 4 * SECOND, None]
+    writer.close()
+
+
+def test_a_service_with_more_replicas_than_wanted_has_not_settled(tmp_path: Path) -> None:
+    state = TrialState(tmp_path, TRIAL, wanted=2)
+    writer = _opened(state, tmp_path)
+    for name in ("a", "b"):
+        _task(state, name, "running")
+        _rotate(state, name, enters=True)
+    _sample(writer, 10 * SECOND)
+    state.poll()
+    settled = [state.recovered(since=0, stable=SECOND)]
+    state.set_wanted(1)
+    settled.append(state.recovered(since=0, stable=SECOND))
+    _rotate(state, "b", enters=False)
+    settled.append(state.recovered(since=0, stable=SECOND))
+    assert settled == [True, False, True]
+    writer.close()
+
+
+def test_an_update_is_under_way_until_it_has_ended_one_way_or_another(tmp_path: Path) -> None:
+    state = TrialState(tmp_path, TRIAL, wanted=1)
+    seen = [state.update_under_way]
+    for word in ("updating", "rollback_started", "rollback_completed", "updating", "paused"):
+        state.observe(UpdateChanged(t=1, trial=TRIAL, service="web", state=word))
+        seen.append(state.update_under_way)
+    assert seen == [False, True, True, False, True, False]
+
+
+def test_wait_for_gives_the_first_that_matches_though_older_ones_are_told_after_it(tmp_path: Path) -> None:
+    async def scenario() -> object:
+        state = TrialState(tmp_path, TRIAL, wanted=1)
+        _task(state, "a", "failed", t=10 * SECOND)
+        _task(state, "b", "failed", t=11 * SECOND)
+        _task(state, "c", "running", t=5 * SECOND)  # seen late
+        return await state.wait_for(
+            lambda record: isinstance(record, TaskChanged) and record.state == "failed",
+            since=10 * SECOND,
+            within=0,
+        )
+
+    found = asyncio.run(scenario())
+    assert isinstance(found, TaskChanged)
+    assert found.task == "a"

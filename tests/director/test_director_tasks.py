@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from breakroom.director.tasks import background, shielded
+from breakroom.director.tasks import background, shielded, together
 
 
 def test_background_work_is_cancelled_at_the_end_of_its_block() -> None:
@@ -97,3 +97,52 @@ def test_an_error_in_shielded_work_is_raised() -> None:
 
     with pytest.raises(OSError, match="disk"):
         asyncio.run(shielded(clean_up()))
+
+
+def test_what_runs_together_begins_together_and_all_of_it_ends() -> None:
+    seen: list[str] = []
+
+    async def work(name: str, mine: asyncio.Event, other: asyncio.Event) -> None:
+        mine.set()
+        await other.wait()
+        seen.append(name)
+
+    async def scenario() -> None:
+        a, b = asyncio.Event(), asyncio.Event()
+        await together([(work("a", a, b), "a"), (work("b", b, a), "b")])
+
+    asyncio.run(scenario())
+    assert sorted(seen) == ["a", "b"]
+
+
+def test_an_interruption_reaches_all_that_runs_together_and_is_raised_when_each_has_cleaned_up() -> None:
+    seen: list[str] = []
+
+    async def work(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await shielded(asyncio.sleep(0))
+            seen.append(name)
+
+    async def scenario() -> None:
+        both = asyncio.ensure_future(together([(work("a"), "a"), (work("b"), "b")]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        both.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await both
+
+    asyncio.run(scenario())
+    assert sorted(seen) == ["a", "b"]
+
+
+def test_the_failure_of_one_is_raised_as_it_is() -> None:
+    async def fails() -> None:
+        raise LookupError("gone")
+
+    async def waits() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(LookupError, match="gone"):
+        asyncio.run(together([(fails(), "a"), (waits(), "b")]))

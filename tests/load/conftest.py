@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from breakroom.journal.records import Record
 from breakroom.journal.samples import Outcome, read_samples
-from breakroom.load.stream import Stream, open_stream
+from breakroom.load.stream import Stream, open_stream, prepare_stream
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter, bytes], Awaitable[bool]]
 
@@ -98,7 +98,13 @@ class Streams:
         self.records: list[Record] = []
 
     async def open(self, spec: Any, url: str, *, name: Any = "load", seed: int = 1) -> Stream:
-        return await open_stream(
+        return await self._made(open_stream, spec, url, name, seed)
+
+    async def prepare(self, spec: Any, url: str, *, name: Any = "load", seed: int = 1) -> Stream:
+        return await self._made(prepare_stream, spec, url, name, seed)
+
+    async def _made(self, make: Any, spec: Any, url: str, name: Any, seed: int) -> Stream:
+        stream: Stream = await make(
             name=name,
             spec=spec,
             url=url,
@@ -107,6 +113,7 @@ class Streams:
             emit=self.records.append,
             seed=seed,
         )
+        return stream
 
     def run(self, spec: Any, url: str, *, name: Any = "load") -> NDArray[np.void]:
         """Run a load that ends by itself; returns its samples."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from breakroom.journal.records import StreamClosed, StreamOpened, ToolCost
@@ -306,3 +307,39 @@ def test_a_failed_client_of_a_closed_load_pauses(truth: Any, streams: Any) -> No
     samples = streams.run(LoadSpec(requests=4, concurrency=1, pause_after_failure=50 * MS), truth.url)
     ends = samples["intended"] + samples["total"].astype(np.int64) * 1000
     assert (samples["intended"][1:] - ends[:-1] >= 49 * MS).all()
+
+
+def test_a_stop_that_comes_together_with_the_start_is_obeyed(truth: Any, streams: Any) -> None:
+    async def run() -> None:
+        stream = await streams.open(LoadSpec(concurrency=2), truth.url)
+        began = asyncio.get_running_loop().time()
+        closed = await stream.stop()  # both messages may reach the worker in one piece
+        assert closed.bottleneck != "worker-died"
+        assert asyncio.get_running_loop().time() - began < 3
+
+    asyncio.run(run())
+
+
+def test_a_prepared_stream_sends_nothing_until_it_begins(truth: Any, streams: Any) -> None:
+    async def run() -> None:
+        stream = await streams.prepare(LoadSpec(requests=5, concurrency=1), truth.url)
+        await asyncio.sleep(0.2)
+        assert not truth.requests
+        assert not streams.records
+        stream.begin()
+        closed = await stream.wait()
+        assert closed.completed == len(truth.requests) == 5
+
+    asyncio.run(run())
+
+
+def test_a_prepared_stream_that_never_begins_leaves_no_process_and_no_record(
+    truth: Any, streams: Any
+) -> None:
+    async def run() -> None:
+        stream = await streams.prepare(LoadSpec(concurrency=2, workers=2), truth.url)
+        await stream.kill()
+        assert not any(psutil.pid_exists(pid) for pid in stream.pids)
+        assert not streams.records
+
+    asyncio.run(run())

@@ -258,3 +258,15 @@ def test_a_contender_that_is_taken_away_is_gone_at_every_pace(tmp_path: Path) ->
         drill = load_drill(path, pace=pace, env={})
         assert [contender.name for contender in drill.contenders] == ["orchestrated"]
         assert {condition.contender for condition in drill.expect} == {"orchestrated"}
+
+
+def test_a_contender_can_be_taken_from_a_drill_that_names_none(tmp_path: Path) -> None:
+    drill = load(tmp_path, "extends: scale\ncontenders: {single: null}\n")
+    assert [contender.name for contender in drill.contenders] == ["single-restart", "orchestrated"]
+    assert "single" not in {condition.contender for condition in drill.expect}
+
+
+def test_a_contender_can_be_changed_in_a_drill_that_names_none(tmp_path: Path) -> None:
+    drill = load(tmp_path, "extends: scale\ncontenders: {orchestrated: {deploy: {replicas: 4}}}\n")
+    assert [contender.name for contender in drill.contenders] == ["single", "single-restart", "orchestrated"]
+    assert drill.contenders[-1].service.deploy.replicas == 4

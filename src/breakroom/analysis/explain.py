@@ -81,8 +81,11 @@ def _way_back(
     if not recovery.errors and recovery.lasting:
         return (reason("lost.nothing"), *_capacity(facts, recovery, window_end))
     back = recovery.at("first_success")
-    if back is None or not recovery.lasting:
+    if back is None:
         return _never(facts, recovery, window_end)
+    if not recovery.lasting:
+        seen, wanted = (back - recovery.zero) / 1e9, facts.stable_duration / 1e9
+        return (reason("lost.not-lasting", s=seen, watched_s=(window_end - back) / 1e9, stable_s=wanted),)
     served = _others_served(facts, window_end) and (cut.within or outage_ns <= 2 * spacing_ns)
     if back - recovery.zero > 2 * spacing_ns and not served:
         found = parts(facts, recovery, back)

@@ -2,7 +2,8 @@
 
 Called by `analysis.trial` for trials in which the memory limit killed, or was to kill. Pure. How much a request takes
 is the slope of a line fitted (least squares) through a replica's memory samples, over the number of requests that it
-had answered by then: two independent witnesses, the platform's and the users'.
+had answered by then: two independent witnesses, the platform's and the users'. The line ends where the first request
+was given up by its client: the app may have done its work all the same, and nobody counted it.
 """
 
 from __future__ import annotations
@@ -34,8 +35,14 @@ def leak(facts: TrialFacts, streams: Mapping[str, StreamData], window_end: int) 
     asked = [action for action in facts.actions if action.kind == "oom" and action.by == "timeline"]
     if not kills and not asked:
         return None
-    answers = {life.task: _answers(streams, life.task, window_end) for life in facts.tasks.values()}
-    lives = [_life(facts, life, answers[life.task], window_end) for life in facts.tasks.values()]
+    answers = {
+        life.task: _answers(streams, life, min(_next_start(facts, life, window_end), window_end))
+        for life in facts.tasks.values()
+    }
+    lives = [
+        _life(facts, life, answers[life.task], window_end, _given_up(streams, life.created))
+        for life in facts.tasks.values()
+    ]
     kept = sorted((one for one in lives if one is not None), key=lambda one: (one.slot, one.started_at_s))
     first_kill = min(kills.values(), default=None)
     first = [one for one in kept if facts.tasks[one.task].created < start]
@@ -63,17 +70,21 @@ def _killed(life: TaskLife, start: int, until: int) -> int | None:
 
 
 def _answers(
-    streams: Mapping[str, StreamData], task: str, until: int
+    streams: Mapping[str, StreamData], life: TaskLife, until: int
 ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-    """When a task's answers of whatever outcome had come, ascending, and the latency of each that was ok (else 0)."""
+    """When a task's answers of whatever outcome had come, ascending, and the latency of each that was ok (else 0).
+
+    `until`: when observation ended, or the next task began that answers by the same name.
+    """
+    name = _answers_as(life)
     ends, totals = [np.zeros(0, np.int64)], [np.zeros(0, np.uint32)]
     for stream in streams.values():
-        if task not in stream.names:
+        if name not in stream.names:
             continue
-        which = stream.task == stream.names.index(task)
+        which = stream.task == stream.names.index(name)
         end = stream.ends()[which]
         ok = stream.outcome[which] == Outcome.OK
-        inside = end < until
+        inside = (end >= life.created) & (end < until)
         ends.append(end[inside])
         totals.append(np.where(ok, stream.total[which], 0).astype(np.uint32)[inside])
     at, total = np.concatenate(ends), np.concatenate(totals)
@@ -81,11 +92,36 @@ def _answers(
     return at[order], total[order]
 
 
+def _answers_as(life: TaskLife) -> str:
+    """A container answers by its own id at every start, of which the later ones have a number as tasks (`ID.2`)."""
+    return life.task.partition(".")[0]
+
+
+def _next_start(facts: TrialFacts, life: TaskLife, until: int) -> int:
+    later = [
+        other.created
+        for other in facts.tasks.values()
+        if other.created > life.created and _answers_as(other) == _answers_as(life)
+    ]
+    return min(later, default=until)
+
+
+def _given_up(streams: Mapping[str, StreamData], since: int) -> int | None:
+    """When the first request from `since` on was to be sent that its client gave up; None: none was."""
+    found = [
+        int(given_up[0])
+        for stream in streams.values()
+        if len(given_up := stream.intended[(stream.outcome == Outcome.TIMEOUT) & (stream.intended >= since)])
+    ]
+    return min(found, default=None)
+
+
 def _life(
     facts: TrialFacts,
     life: TaskLife,
     answers: tuple[NDArray[np.int64], NDArray[np.uint32]],
     until: int,
+    given_up: int | None,
 ) -> MemoryLife | None:
     stats = [one for one in facts.stats if one.task == life.task and one.t < until]
     started = life.process_started
@@ -103,15 +139,17 @@ def _life(
         peak_bytes=max(one.memory_bytes for one in stats),
         limit_bytes=limits[-1] if limits else None,
         served=len(answers[0]),
-        bytes_per_request=_growth(stats, answers[0]),
+        bytes_per_request=_growth([one for one in stats if given_up is None or one.t < given_up], answers[0]),
     )
 
 
 def _growth(stats: list[TaskStats], answered: NDArray[np.int64]) -> float | None:
     """The fitted line's slope; None where there are too few samples or requests for one."""
+    if len(stats) < _FEWEST_STATS:
+        return None
     served = np.searchsorted(answered, [one.t for one in stats], side="right").astype(np.float64)
     memory = np.array([one.memory_bytes for one in stats], np.float64)
-    if len(stats) < _FEWEST_STATS or served[-1] - served[0] < _FEWEST_REQUESTS:
+    if served[-1] - served[0] < _FEWEST_REQUESTS:
         return None
     away = served - served.mean()
     return float((away * (memory - memory.mean())).sum() / (away**2).sum())

@@ -141,8 +141,8 @@ def _raw(trial: TrialResults, metric: str) -> float | None:
         "goodput_gain": lambda: goodput_gain(trial.scaling),
         "update_duration": lambda: _worst([finding.duration_s for finding in trial.updates]),
         "updates_completed": lambda: _releases(trial, "completed", "replaced"),
-        "updates_paused": lambda: _releases(trial, "paused", "rollback-paused"),
-        "updates_rolled_back": lambda: _releases(trial, "rolled-back"),
+        "updates_paused": lambda: _gone_wrong(trial, "paused", "rollback-paused"),
+        "updates_rolled_back": lambda: _gone_wrong(trial, "rolled-back"),
         "new_version_requests": lambda: _new_version(trial),
     }
     return values[metric]()
@@ -190,6 +190,13 @@ def _releases(trial: TrialResults, *states: str) -> float | None:
     if not trial.updates:
         return None
     return float(sum(finding.state in states for finding in trial.updates))
+
+
+def _gone_wrong(trial: TrialResults, *states: str) -> float | None:
+    """As `_releases`; unknown while the last one is under way, which may still go wrong. Earlier ones were replaced."""
+    if trial.updates and trial.updates[-1].state == "under-way":
+        return None
+    return _releases(trial, *states)
 
 
 def _new_version(trial: TrialResults) -> float | None:

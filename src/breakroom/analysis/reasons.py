@@ -64,6 +64,11 @@ CODES: dict[str, tuple[str, ...]] = {
     "lost.more-than-cut": ("failed", "open", "refused"),  # more failed than were on its connections
     "lost.single-failures": ("failed",),  # some requests failed; what was open on the target is not known
     "lost.never-recovered": ("s", "part"),  # until the end of observation, stuck in `part`
+    "lost.not-lasting": (
+        "s",
+        "watched_s",
+        "stable_s",
+    ),  # served again after `s`, but then watched for less than the `stable_s` that count
     # Why capacity was reduced while users were served by the rest; `s` of the time from the fault to full capacity.
     "capacity.fault-in-force": ("kind", "s", "share"),
     "capacity.after-undo": ("s", "share"),

@@ -13,7 +13,9 @@ from rich.console import Console
 
 from breakroom.cli.exits import fail
 from breakroom.director.plan import RunPlan
+from breakroom.faults.update import release_of
 from breakroom.platforms.base import Platform
+from breakroom.spec.drill import UpdateStep
 from breakroom.spec.service import ServiceSpec
 
 __all__ = ["PLATFORMS", "make_platform"]
@@ -54,9 +56,14 @@ def make_platform(
 
 
 def _services(plan: RunPlan, *, runs_as: str = "") -> tuple[ServiceSpec, ...]:
-    """Every service that the plan deploys."""
-    contenders = [contender for drill in plan.drills for contender in drill.contenders]
-    return tuple(one.service for one in contenders if not runs_as or one.runs_as == runs_as)
+    """Every service that the plan deploys, with the releases that its timelines bring out."""
+    found: list[ServiceSpec] = []
+    for drill in plan.drills:
+        updates = [step for step in drill.timeline if isinstance(step, UpdateStep)]
+        for one in drill.contenders:
+            if not runs_as or one.runs_as == runs_as:
+                found += [one.service, *(release_of(one.service, step) for step in updates)]
+    return tuple(found)
 
 
 def _asker(console: Console) -> Callable[[str], bool] | None:

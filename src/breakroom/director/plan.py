@@ -17,6 +17,7 @@ __all__ = [
     "TrialPlan",
     "batches",
     "expected_ns",
+    "in_turns",
     "longest_ns",
     "only_runnable",
     "plan_run",
@@ -58,6 +59,18 @@ class RunPlan:
     """Whether the drills were named; otherwise they are all there are, whatever the platform can do."""
 
 
+def in_turns(plan: RunPlan) -> RunPlan:
+    """The plan with no contenders side by side, whatever the drills say."""
+    drills = tuple(replace(drill, side_by_side=False) for drill in plan.drills)
+    return replace(plan, drills=drills, trials=_trials(drills, plan.seed, plan.repeat))
+
+
+def _one_port(drill: Drill) -> bool:
+    """Whether two of the contenders want the same published port, so that they cannot run at the same time."""
+    fixed = [port.published for one in drill.contenders for port in one.service.ports if port.published]
+    return len(set(fixed)) < len(fixed)
+
+
 def batches(plan: RunPlan) -> tuple[tuple[TrialPlan, ...], ...]:
     """The trials in order, those that run side by side together: one repeat of a drill that allows it."""
     found: list[list[TrialPlan]] = []
@@ -95,8 +108,9 @@ def plan_run(
     """Order the trials: drill by drill; within a drill repeat by repeat, and within a repeat contender by contender.
 
     Contenders alternate, so that a machine that grows slower or faster over the run does so for all of them.
-    `contenders` keeps only those named, and the conditions about them; empty keeps all. `one_by_one` lets no contenders
-    run side by side, whatever the drills say. `chosen`: whether somebody named the drills.
+    `contenders` keeps only those named, and the conditions about them; empty keeps all. `one_by_one` lets no
+    contenders run side by side, whatever the drills say; nor do contenders that publish the same fixed port.
+    `chosen`: whether somebody named the drills.
 
     Raises:
         PlanError: a contender that no drill has, or one drill twice.
@@ -112,9 +126,8 @@ def plan_run(
     if contenders:
         kept = (_only(drill, contenders) for drill in drills)
         drills = tuple(drill for drill in kept if drill.contenders)
-    if one_by_one:
-        drills = tuple(replace(drill, side_by_side=False) for drill in drills)
-    return RunPlan(
+    drills = tuple(replace(drill, side_by_side=False) if _one_port(drill) else drill for drill in drills)
+    plan = RunPlan(
         drills=drills,
         trials=_trials(drills, seed, repeat),
         platform=platform,
@@ -123,6 +136,7 @@ def plan_run(
         repeat=repeat,
         chosen=chosen,
     )
+    return in_turns(plan) if one_by_one else plan
 
 
 def only_runnable(plan: RunPlan, runs_as: frozenset[str]) -> RunPlan:

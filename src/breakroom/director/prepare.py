@@ -6,7 +6,7 @@ that the platform may ask at the terminal and a refusal leaves nothing behind.
 
 from __future__ import annotations
 
-from breakroom.director.plan import RunPlan, only_runnable
+from breakroom.director.plan import RunPlan, in_turns, only_runnable
 from breakroom.director.tasks import shielded
 from breakroom.platforms.base import Platform
 
@@ -14,7 +14,10 @@ __all__ = ["prepare"]
 
 
 async def prepare(plan: RunPlan, platform: Platform) -> RunPlan:
-    """The plan as the platform can run it: without contenders that it does not offer (`RunPlan.left_out`).
+    """The plan as the platform can run it.
+
+    Contenders that it does not offer are left out (`RunPlan.left_out`); where they would disturb each other, they
+    take turns.
 
     Raises:
         PlatformError: the platform cannot be used; it was closed.
@@ -23,7 +26,8 @@ async def prepare(plan: RunPlan, platform: Platform) -> RunPlan:
     try:
         await platform.preflight()
         capabilities = await platform.capabilities()
-        return only_runnable(plan, capabilities.runs_as)
+        runnable = only_runnable(plan, capabilities.runs_as)
+        return runnable if capabilities.side_by_side else in_turns(runnable)
     except BaseException:
         # An interruption too: nobody else closes what `preflight` has opened.
         await shielded(platform.close())

@@ -35,6 +35,7 @@ UNANSWERED_NS = 1_000_000_000
 DEATHS = frozenset({"engine-died", "ingress-died", "worker-died"})
 """Problem codes of a death among breakroom's own processes."""
 UNDER_WAY = frozenset({"updating", "rollback_started"})
+PAUSED = frozenset({"paused", "rollback_paused"})
 TERMINAL = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 
 
@@ -106,6 +107,7 @@ class TrialState:
         self.actions: list[ActionChanged] = []
         self.update_state = ""
         """What the orchestrator last said of an update; empty: there was none."""
+        self.update_since = 0
         self.broken: Problem | None = None
         """The first death among breakroom's own processes: from then on the service is not what is measured."""
         self._changed = asyncio.Event()
@@ -128,7 +130,7 @@ class TrialState:
             case ActionChanged():
                 self.actions.append(record)
             case UpdateChanged():
-                self.update_state = record.state
+                self.update_state, self.update_since = record.state, record.t
             case StreamOpened():
                 self.streams[record.stream] = StreamState(
                     [SampleTail(self.directory / name) for name in record.files]
@@ -153,6 +155,13 @@ class TrialState:
         task.error = record.error or task.error
         if not task.alive:
             task.in_rotation = False
+
+    def waits_for_a_person(self, *, since: int, stable: int) -> bool:
+        """Whether an update has been paused for `stable` ns: nothing will change until somebody decides on it."""
+        probe = self.streams.get("probe")
+        if self.update_state not in PAUSED or probe is None:
+            return False
+        return max(probe.last_ok, probe.last_failed) >= max(since, self.update_since) + stable
 
     def set_wanted(self, replicas: int) -> None:
         """From now on so many tasks are wanted: a scale was accepted by the platform. Capacity is judged by it."""
@@ -252,15 +261,21 @@ class TrialState:
         return True
 
     async def wait_for(self, matches: Callable[[Record], bool], *, since: int, within: int) -> Record | None:
-        """The first record at or after `since` that matches; None when `within` ns have passed."""
+        """The first record written that is of `since` or later and matches; None when `within` ns have passed.
 
-        def find() -> Record | None:
-            for record in reversed(self.records):
-                if record.t < since - 1_000_000_000:
-                    break
+        Records are not quite in the order of their times: what a platform is asked for now and then is told late.
+        """
+        looked_at = 0
+        found: Record | None = None
+
+        def find() -> bool:
+            nonlocal looked_at, found
+            while found is None and looked_at < len(self.records):
+                record = self.records[looked_at]
+                looked_at += 1
                 if record.t >= since and matches(record):
-                    return record
-            return None
+                    found = record
+            return found is not None
 
-        await self.until(lambda: find() is not None, within=within / 1e9)
-        return find()
+        await self.until(find, within=within / 1e9)
+        return found

@@ -15,7 +15,7 @@ from typing import Literal
 
 from breakroom.director.tasks import shielded
 from breakroom.journal.records import ActionChanged, Record
-from breakroom.load.stream import Stream, open_stream
+from breakroom.load.stream import Stream, prepare_stream
 from breakroom.platforms.base import Endpoint
 from breakroom.spec.drill import Drill, LoadSpec, ProbeSpec
 
@@ -48,13 +48,18 @@ class Streams:
         self._emit = emit
         self._now = now
         self.opened: dict[str, Stream] = {}
+        self._ready: dict[str, Stream] = {}
+        """Those whose workers stand ready, and that have not begun."""
 
     async def begin(self) -> None:
-        """Open what runs from before the steady state on."""
-        await self._open("probe", self._drill.probe)
+        """Open what runs from before the steady state on, and make ready what begins later."""
+        await self._prepare("probe", self._drill.probe)
+        self._open("probe")
         load = self._drill.load
-        if load is not None and load.at is None:
-            await self._open("load", load)
+        if load is not None:
+            await self._prepare("load", load)
+            if load.at is None:
+                self._open("load")
 
     @property
     def load_at(self) -> int | None:
@@ -70,20 +75,19 @@ class Streams:
             return True
         return LOAD in self.opened and self.opened[LOAD].ended.is_set()
 
-    async def begin_load(self) -> None:
-        """Let the load begin as the timeline wants it, and see that it does."""
-        load = self._drill.load
-        assert load is not None
+    async def begin_load(self) -> int:
+        """Let the load begin as the timeline wants it, and see that it does; returns the moment of its begin."""
         self._write("intended")
-        stream = await self._open("load", load)
+        stream = self._open(LOAD)
         self._write("done")
         deadline = self._now() + _SENT_WITHIN
         while not any(progress.sent for progress in stream.progress) and not stream.ended.is_set():
             if self._now() > deadline:
                 self._write("unproved")
-                return
+                return stream.t0
             await asyncio.sleep(_LOOK_SECONDS)
         self._write("proved", proved_t=stream.t0)
+        return stream.t0
 
     def _write(
         self, stage: Literal["intended", "done", "proved", "unproved"], *, proved_t: int | None = None
@@ -100,8 +104,14 @@ class Streams:
             )
         )
 
-    async def _open(self, name: Literal["probe", "load"], spec: ProbeSpec | LoadSpec) -> Stream:
-        stream = await open_stream(
+    def _open(self, name: str) -> Stream:
+        stream = self._ready[name]
+        stream.begin()
+        self.opened[name] = self._ready.pop(name)
+        return stream
+
+    async def _prepare(self, name: Literal["probe", "load"], spec: ProbeSpec | LoadSpec) -> None:
+        self._ready[name] = await prepare_stream(
             name=name,
             spec=spec,
             url=self._endpoint.url(spec.path),
@@ -110,8 +120,13 @@ class Streams:
             emit=self._emit,
             seed=self._seed,
         )
-        self.opened[name] = stream
-        return stream
+
+    async def end(self) -> None:
+        """Drain what has begun, and end what has not."""
+        opened = reversed(self.opened.values())
+        await asyncio.gather(
+            *(stream.stop() for stream in opened), *(stream.kill() for stream in self._ready.values())
+        )
 
 
 @asynccontextmanager
@@ -122,4 +137,4 @@ async def streams(these: Streams) -> AsyncIterator[Streams]:
         yield these
     finally:
         # One wait for all of them: an interruption during it would otherwise leave the later ones running.
-        await shielded(asyncio.gather(*(stream.stop() for stream in reversed(these.opened.values()))))
+        await shielded(these.end())

@@ -20,9 +20,9 @@ from breakroom.director.able import why_impossible
 from breakroom.director.autoscaler import autoscale
 from breakroom.director.operator import operate
 from breakroom.director.plan import TrialPlan, longest_ns
-from breakroom.director.state import StreamState, TrialState
+from breakroom.director.state import PAUSED, StreamState, TrialState
 from breakroom.director.streams import Streams, streams
-from breakroom.director.tasks import background, shielded
+from breakroom.director.tasks import background, shielded, together
 from breakroom.director.undoing import Undos
 from breakroom.faults.base import FaultContext, FaultError
 from breakroom.faults.registry import inject
@@ -192,6 +192,8 @@ async def _observe(ctx: TrialContext, deployment: Deployment) -> tuple[Outcome, 
         ctx.phase("undoing")
     if recovered:
         return "completed", ""
+    if ctx.state.update_state in PAUSED:
+        return "not-recovered", "the update is paused and waits for a person"
     return "not-recovered", f"not stable again {drill.recovered.within / 1e9:g} s after the last step"
 
 
@@ -210,20 +212,24 @@ def _streams_of(ctx: TrialContext, deployment: Deployment) -> Streams:
 async def _recovered(ctx: TrialContext, opened: Streams, proved: int) -> bool:
     """Wait until the timed faults are over, and from then on for recovery; whether it came in its time.
 
-    A load that the timeline began is part of what is played: it is over before the service counts as recovered. So is a
-    rolling update: until it has ended, one way or another, capacity is not what it will be.
+    A load that the timeline began is part of what is played: it is over before the service counts as recovered. So is
+    a rolling update: until it has ended, one way or another, capacity is not what it will be. One that is paused
+    waits for a person, who does not come: there is nothing more to see.
     """
     wanted = ctx.plan.drill.recovered
     # An undo is a change that the state hears of: it writes records.
     await ctx.state.until(lambda: ctx.undos.timed_over, within=None)
     since = max(proved, ctx.undos.last_back or proved)
 
+    def recovered() -> bool:
+        return ctx.state.recovered(since=since, stable=wanted.stable)
+
     def over() -> bool:
         if not opened.load_over or ctx.state.update_under_way:
             return False
-        return ctx.state.recovered(since=since, stable=wanted.stable)
+        return recovered() or ctx.state.waits_for_a_person(since=since, stable=wanted.stable)
 
-    return await ctx.state.until(over, within=wanted.within / 1e9)
+    return await ctx.state.until(over, within=wanted.within / 1e9) and recovered()
 
 
 async def _keep_overview(ctx: TrialContext, deployment: Deployment) -> None:
@@ -294,26 +300,40 @@ def _last_words(tail: str) -> str:
 
 
 async def _play(ctx: TrialContext, deployment: Deployment, opened: Streams, zero: int) -> int:
-    """Play the timeline; returns the moment the last fault took effect (or was injected, if unproved)."""
+    """Play the timeline and let its load begin.
+
+    Returns:
+        The moment the last fault took effect (or was injected, if unproved), or the load began, whichever was later.
+    """
     fault_ctx = _fault_context(ctx, deployment)
-    proved = zero
-    for number, step in enumerate(sorted(ctx.plan.drill.timeline, key=lambda step: step.at), start=1):
-        await _load_until(ctx, opened, zero, step.at)
-        await asyncio.sleep(max(0.0, (zero + step.at - ctx.now()) / 1e9))
-        injected = await inject(fault_ctx, f"step-{number}", step)
-        ctx.undos.look_again()
-        proved = injected.proved_t if injected.proved_t is not None else ctx.now()
-    await _load_until(ctx, opened, zero, None)
-    return proved
+    load_at = opened.load_at
+    begun = asyncio.Event()
+    since = zero
 
+    async def load() -> None:
+        nonlocal since
+        assert load_at is not None
+        await asyncio.sleep(max(0.0, (zero + load_at - ctx.now()) / 1e9))
+        at = await opened.begin_load()
+        begun.set()
+        since = max(since, at)
 
-async def _load_until(ctx: TrialContext, opened: Streams, zero: int, at: int | None) -> None:
-    """Let the load begin at its time, if that comes not later than `at` (None: whenever)."""
-    begins = opened.load_at
-    if begins is None or (at is not None and begins > at):
-        return
-    await asyncio.sleep(max(0.0, (zero + begins - ctx.now()) / 1e9))
-    await opened.begin_load()
+    async def steps() -> None:
+        nonlocal since
+        for number, step in enumerate(sorted(ctx.plan.drill.timeline, key=lambda step: step.at), start=1):
+            await asyncio.sleep(max(0.0, (zero + step.at - ctx.now()) / 1e9))
+            if load_at is not None and load_at <= step.at:
+                await begun.wait()
+            injected = await inject(fault_ctx, f"step-{number}", step)
+            ctx.undos.look_again()
+            since = max(since, injected.proved_t if injected.proved_t is not None else ctx.now())
+
+    # A step may wait long for its proof (an `oom` for what this very load brings about): the load is not kept by it.
+    work = [(steps(), f"steps of {ctx.trial}")]
+    if load_at is not None:
+        work.append((load(), f"begin of the load of {ctx.trial}"))
+    await together(work)
+    return since
 
 
 def _fault_context(ctx: TrialContext, deployment: Deployment) -> FaultContext:

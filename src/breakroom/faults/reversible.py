@@ -91,7 +91,10 @@ class Reversible:
                     await self.take_back(subject)
                 else:
                     needless.append(subject)
-            except (ProcessLookupError, PlatformError) as error:
+            except ProcessLookupError:
+                # Its process is no more, though the platform may not have heard of that yet.
+                needless.append(subject)
+            except PlatformError as error:
                 if await self._gone(subject):
                     needless.append(subject)
                 else:

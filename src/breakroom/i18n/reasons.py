@@ -119,6 +119,10 @@ REASONS: dict[str, str] = {
     "lost.never-recovered": N_(
         "The service did not come back in the {s:duration} it was watched; it was stuck {part:stuck}."
     ),
+    "lost.not-lasting": N_(
+        "Users were served again after {s:duration}, but watched for {watched_s:duration} only from then on: "
+        "{stable_s:duration} without a failure count as recovered."
+    ),
     # Why capacity was reduced while users were served by the rest.
     "capacity.fault-in-force": N_(
         "Back at full capacity: for {s:duration} ({share:ratio} of that time) the fault ({kind:action}) was in force."

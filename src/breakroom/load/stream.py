@@ -25,7 +25,7 @@ from breakroom.load.target import Address, Target, TargetError, build_request, f
 from breakroom.spec.arrivals import planned_spacing
 from breakroom.spec.drill import LoadSpec, ProbeSpec
 
-__all__ = ["Stream", "TargetError", "WorkerError", "open_stream"]
+__all__ = ["Stream", "TargetError", "WorkerError", "open_stream", "prepare_stream"]
 
 Emit = Callable[[Record], None]
 
@@ -70,17 +70,55 @@ async def open_stream(
         TargetError: the URL or request is wrong, or the host does not resolve.
         WorkerError: a worker could not be started.
     """
+    stream = await prepare_stream(
+        name=name,
+        spec=spec,
+        url=url,
+        directory=directory,
+        trial=trial,
+        emit=emit,
+        seed=seed,
+        address=address,
+    )
+    try:
+        stream.begin()
+    except BaseException:
+        await stream.kill()
+        raise
+    return stream
+
+
+async def prepare_stream(
+    *,
+    name: Literal["probe", "load"],
+    spec: ProbeSpec | LoadSpec,
+    url: str,
+    directory: Path,
+    trial: str,
+    emit: Emit,
+    seed: int,
+    address: Address | None = None,
+) -> Stream:
+    """As `open_stream`, but the workers stand ready until `begin`: to start processes takes a busy machine seconds.
+
+    Returns:
+        The stream; its owner must `begin` and then `stop` it, or `kill` it.
+
+    Raises:
+        TargetError: the URL or request is wrong, or the host does not resolve.
+        WorkerError: a worker could not be started.
+    """
     target = parse_target(url, spec.path)
     address = address or await find_address(target, check=False)
     stream = Stream(
         name=name, spec=spec, target=target, directory=directory, trial=trial, emit=emit, seed=seed
     )
-    await stream.start(address)
+    await stream.prepare(address)
     return stream
 
 
 class Stream:
-    """A running probe or load. Made by `open_stream`."""
+    """A probe or load, running or ready to. Made by `open_stream` or `prepare_stream`."""
 
     def __init__(
         self,
@@ -177,25 +215,28 @@ class Stream:
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    async def start(self, address: Address) -> None:
-        """Start the workers, wait until all are ready, and let them go. Called by `open_stream`."""
+    async def prepare(self, address: Address) -> None:
+        """Start the workers and wait until all are ready. Called by `prepare_stream`."""
         self.paths[0].parent.mkdir(parents=True, exist_ok=True)
         try:
             async with asyncio.TaskGroup() as group:
                 for share in range(len(self.paths)):
                     group.create_task(self._start_worker(address, share), name=f"{self.name}-{share}: start")
-            self.t0 = monotonic_ns() + _LEAD_NS
-            self._emit(self._opening_record())
         except BaseException as error:
             # Whatever went wrong, or if we were cancelled: no worker stays behind.
             self._stopping = True
-            self.t0 = 0
             await self.kill()
             if isinstance(error, BaseExceptionGroup):
                 raise error.exceptions[0] from error
             raise
+
+    def begin(self) -> None:
+        """Let the workers go, all at the same moment (`t0`). Called once."""
+        t0 = monotonic_ns() + _LEAD_NS
+        self._emit(self._opening_record(t0))
+        self.t0 = t0
         for worker in self._workers:
-            worker.go(self.t0)
+            worker.go(t0)
         self._worker_ended()
 
     async def _start_worker(self, address: Address, share: int) -> None:
@@ -203,13 +244,13 @@ class Stream:
         worker = await WorkerProcess.start(plan, name=f"{self.name}-{share}", on_end=self._worker_ended)
         self._by_share[share] = worker
 
-    def _opening_record(self) -> StreamOpened:
+    def _opening_record(self, t0: int) -> StreamOpened:
         return StreamOpened(
             t=monotonic_ns(),
             trial=self.trial,
             stream=self.name,
             model=self.model,
-            t0=self.t0,
+            t0=t0,
             files=self.files,
             plan={**msgspec.to_builtins(self.spec), "seed": self._seed, "workers": len(self.paths)},
             url=self.target.url,
@@ -243,7 +284,7 @@ class Stream:
     def _worker_ended(self) -> None:
         """A worker has ended (or all have just been started): tell of a death at once, and of the last one's end."""
         if self.t0 == 0:
-            return  # still starting: `start` deals with it
+            return  # not begun: `prepare` or `begin` deals with it
         for share, worker in enumerate(self._workers):
             if worker.ended.is_set() and _death(worker) and share not in self._announced:
                 self._announced.add(share)

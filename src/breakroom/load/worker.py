@@ -144,6 +144,8 @@ class _Run:
         next_flush = monotonic_ns() + _FLUSH_NS
         next_progress = monotonic_ns() + _PROGRESS_NS
         try:
+            # What came together with `Go` was read with it: the socket will not tell of it again.
+            self._obey(model)
             while True:
                 wake = min(model.advance(), next_flush, client.next_deadline)
                 if model.over and not client.busy:
@@ -168,9 +170,9 @@ class _Run:
             raise
 
     def _obey(self, model: Model) -> None:
-        message = self._control.receive(wait=False)
-        if isinstance(message, Stop):
-            model.stop(message.until)
+        while (message := self._control.receive(wait=False)) is not None:
+            if isinstance(message, Stop):
+                model.stop(message.until)
 
     def _progress(self) -> Progress:
         client = self._client

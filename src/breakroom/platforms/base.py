@@ -75,6 +75,10 @@ class Capabilities:
     """Timeline actions that cannot be done here, each with the reason in a sentence: `network`, `drain`, … as a whole,
     or a part of one: `kill.match`, `partition.tasks`, `partition.node`, and of `network` delay, jitter, loss, corrupt,
     duplicate, rate as in `network.loss` (`spec.drill_steps.needs`)."""
+    side_by_side: bool = False
+    """Whether contenders may run at the same time where a drill allows it.
+
+    Starting a container costs its daemon most of a core for a while, which the others' users would feel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,7 @@ class LocalPlatform:
                 "pause": "sigstop" if self._memory else await asyncio.to_thread(freezer_means),
             },
             cannot=dict(CANNOT),
+            side_by_side=True,
         )
 
     def image_digest(self, service: ServiceSpec) -> str:

@@ -105,6 +105,16 @@ def _check_update(values: Mapping[str, Any]) -> tuple[str, str, str] | None:
     )
 
 
+def _check_request(values: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    if "proof_status" in values and "proof_path" not in values:
+        return (
+            "`proof_status` is how `proof_path` must be answered, and there is none",
+            "`proof_path` was forgotten",
+            "request: {path: /fail?mode=sick, proof_path: /health, proof_status: 503}",
+        )
+    return None
+
+
 def _request_path(text: str) -> str:
     return (
         ""
@@ -241,6 +251,7 @@ ACTIONS: Mapping[str, Action] = {
         RequestStep,
         "{tasks: 1, path: /fail?mode=sick}",
         "Replicas themselves are sent an HTTP request, past the ingress: how an app is told to fall ill.",
+        _check_request,
     ),
     "oom": _action(
         "oom",

@@ -25,6 +25,7 @@ from breakroom.spec.drill import (
     Stage,
     SteadyState,
 )
+from breakroom.spec.drill_acts import check_acts
 from breakroom.spec.drill_shapes import CONTENDER, CONTENDER_KEYS, DRILL, NAME_PATTERN
 from breakroom.spec.errors import Problems
 from breakroom.spec.expect import parse_expectation
@@ -49,8 +50,10 @@ class DocumentSource(Protocol):
         ...
 
 
-def resolve_extends(root: MapNode, source: DocumentSource, problems: Problems) -> MapNode:
-    """The drill laid over all that it extends."""
+def resolve_extends(
+    root: MapNode, source: DocumentSource, default_contenders: Callable[[], MapNode], problems: Problems
+) -> MapNode:
+    """The drill laid over all that it extends. A base without contenders has the default ones, to be laid over too."""
     chain = [root]
     files = {root.place.file}
     while (extends := chain[-1].get("extends")) is not None and not is_null(extends):
@@ -71,6 +74,8 @@ def resolve_extends(root: MapNode, source: DocumentSource, problems: Problems) -
         files.add(base.place.file)
         chain.append(base)
     merged = chain.pop()
+    if chain and "contenders" not in merged.entries:
+        merged = _with_contenders_of(merged, default_contenders())
     while chain:
         over = chain.pop()
         merged = merge_drill(merged.without("extends"), over)
@@ -111,6 +116,8 @@ class DrillReader:
         self._check_times(document, values)
         contenders = self._contenders(document)
         self._check_memory(document, values, contenders)
+        if self._problems.noted == before:
+            check_acts(document, values.get("timeline", ()), contenders, self._problems)
         expect = self._expectations(values.get("expect"), document)
         if self._problems.noted > before:
             return None

@@ -77,7 +77,7 @@ def builtin_drills(drills: DrillSource = BUILT_IN) -> list[DrillInfo]:
         source = _Documents(drills, problems)
         root = source.built_in(name)
         if root is not None:
-            document = resolve_extends(root, source, problems)
+            document = resolve_extends(root, source, source.default_contenders, problems)
             texts = {
                 key: Localized().read(node, key, problems) if (node := document.get(key)) is not None else {}
                 for key in ("title", "description")
@@ -107,7 +107,7 @@ def load_drill(
     if root is None:
         problems.raise_if_any()
         raise AssertionError("a missing document without a problem")
-    document = resolve_extends(root, documents, problems)
+    document = resolve_extends(root, documents, documents.default_contenders, problems)
     known = paces_of(document)
     if pace not in known:
         near = nearest(pace, known)

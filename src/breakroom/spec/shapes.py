@@ -402,7 +402,9 @@ class Fields(Shape):
             cause=f"`{near}` was meant" if near else "a key of something else, or on the wrong level",
             correct=example_of(near, _example(self.fields[near].shape))
             if near
-            else f"the keys here are {', '.join(self.fields)}",
+            else f"the keys here are {', '.join(self.fields)}"
+            if self.fields
+            else f"remove `{key}`: there are no keys here",
         )
 
     def schema(self, *, variables: bool) -> Schema:

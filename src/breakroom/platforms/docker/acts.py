@@ -23,6 +23,7 @@ from breakroom.platforms.base import Evidence, PlatformError
 from breakroom.platforms.docker.connect import Daemon
 from breakroom.platforms.docker.cpu import cpu_evidence, limits_now, local_quota, require_share, set_limits
 from breakroom.platforms.docker.direct import ask_directly
+from breakroom.platforms.docker.freeze import freeze
 from breakroom.platforms.docker.front import Front
 from breakroom.platforms.docker.hands import Hands
 from breakroom.platforms.docker.lone import LoneContainer
@@ -116,8 +117,7 @@ class ContainerActs(LoneContainer):
             ProcessLookupError: the task has no running process.
         """
         container, pid = self.target(task)
-        with self.daemon.asking("pause the container"):
-            await self.daemon.docker.containers.container(container).pause()
+        await freeze(self.daemon, container, "pause the container")
         frozen = await asyncio.to_thread(_frozen, pid, container) if self.daemon.local else None
         if frozen is not None:
             return Evidence(

@@ -19,6 +19,7 @@ from breakroom.agent.errors import ActError
 from breakroom.platforms.base import Evidence, PlatformError
 from breakroom.platforms.docker.connect import Daemon
 from breakroom.platforms.docker.direct import ask_directly
+from breakroom.platforms.docker.freeze import freeze
 from breakroom.platforms.docker.front import Front
 from breakroom.platforms.swarm.cpu import TaskCpu
 from breakroom.platforms.swarm.hands import SwarmHands
@@ -91,8 +92,9 @@ class TaskActs(TaskCpu):
         """`docker pause` of its container by the engine of its node, read back."""
         if self._nodes.is_here(task.node):
             container = self._daemon.docker.containers.container(task.container)
-            with self._daemon.asking(f"pause the container of task {task.id}"):
-                await container.pause()
+            doing = f"pause the container of task {task.id}"
+            await freeze(self._daemon, task.container, doing)
+            with self._daemon.asking(doing):
                 paused = bool((await container.show())["State"].get("Paused"))
         else:
             paused = (await self._in_task(task, {"act": "docker-pause"})).get("status") == "paused"
