@@ -177,3 +177,10 @@ def test_a_containers_later_starts_answer_by_its_id_too(tmp_path: Path) -> None:
     first, second = _finding(scene).lives
     assert second.bytes_per_request == pytest.approx(120 * KIB, rel=0.02)
     assert first.served + second.served == pytest.approx(1_200, abs=10)
+
+
+def test_memory_that_the_dying_replica_gives_back_is_no_part_of_its_growth(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    trial = _leaking(scene)
+    trial.stats(3_950, "t1", 20_000_000, 200_000_000)
+    assert _finding(scene).bytes_per_request_first == pytest.approx(120 * KIB, rel=0.02)

@@ -126,8 +126,8 @@ class WholeRun:
 
     def __init__(self, out: Path) -> None:
         self.out = out
-        self.oom_kills = 0
-        """By how much the kernel's own counter grew during the first command."""
+        self.oom_kills: int | None = None
+        """By how much the kernel's own counter grew during the first command; None: nobody looked."""
         self.first_code: int | None = None
         self._directories: dict[str, Path] = {}
 

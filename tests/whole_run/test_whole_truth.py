@@ -81,7 +81,7 @@ def test_the_kernel_counts_as_many_memory_kills_as_were_reported(whole: WholeRun
         )
     reported = sum(record.oom_killed for trial in trials for record in trial.tasks())
     assert reported == sum(trial.results["leak"]["oom_kills"] for trial in trials)
-    if whole.first_code == 0:
+    if whole.first_code == 0 and whole.oom_kills is not None:
         assert whole.oom_kills == reported
 
 
@@ -160,10 +160,11 @@ def test_nobody_was_answered_by_a_release_that_never_became_healthy(whole: Whole
     served = [log.served for log in orchestrated.logs.values() if log.version == "v2"]
     assert served == [0]
     single = whole.trial("bad-update-unhealthy", "single")
-    assert (
-        sum(log.served or 0 for log in single.logs.values() if log.version == "v2")
-        == single.results["updates"][0]["new_version_requests"]
-    )
+    said = sum(log.served or 0 for log in single.logs.values() if log.version == "v2")
+    (finding,) = single.results["updates"]
+    # What failed on the new container before it listened has met it, too, and its log knows nothing of that.
+    assert single.answered_by_version()["v2"] == said
+    assert said <= finding["new_version_requests"] <= said + finding["failed_requests"]
 
 
 def test_the_slow_release_was_slow_by_its_own_words(whole: WholeRun) -> None:
@@ -198,7 +199,7 @@ def test_a_hung_replica_never_heard_that_it_was_to_stop(whole: WholeRun) -> None
         if isinstance(record, HealthChanged) and record.task == task and not record.ok
     ]
     (finding,) = trial.results["detection"]
-    assert finding["failed_probes"] == len([one for one in failed if one.status != "healthy"])
+    assert finding["failed_probes"] == len(failed) == 3
 
 
 def test_only_the_health_check_saw_the_hang(whole: WholeRun) -> None:

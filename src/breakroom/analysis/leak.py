@@ -139,8 +139,19 @@ def _life(
         peak_bytes=max(one.memory_bytes for one in stats),
         limit_bytes=limits[-1] if limits else None,
         served=len(answers[0]),
-        bytes_per_request=_growth([one for one in stats if given_up is None or one.t < given_up], answers[0]),
+        bytes_per_request=_growth(
+            [one for one in _grown(stats, over=ended is not None) if given_up is None or one.t < given_up],
+            answers[0],
+        ),
     )
+
+
+def _grown(stats: list[TaskStats], *, over: bool) -> list[TaskStats]:
+    """Of a replica that has ended, the samples up to its peak: its memory is freed before its end is known."""
+    if not over:
+        return stats
+    peak = max(range(len(stats)), key=lambda index: stats[index].memory_bytes)
+    return stats[: peak + 1]
 
 
 def _growth(stats: list[TaskStats], answered: NDArray[np.int64]) -> float | None:
