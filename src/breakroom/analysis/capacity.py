@@ -5,7 +5,8 @@ length: the probe's requests are work too, and leaving out their constant share 
 It says something about capacity only if the load asked for all of it:
 
 - A closed load saturates if its clients were all waiting (requests per second x mean latency, Little's law, at
-  least `BUSY` of the concurrency) and they waited in line (median latency before the fault at least `QUEUED` times the
+  least `BUSY` of the concurrency; in a short *before* less, since what was in flight at its end is in no answer yet:
+  less by mean latency / length) and they waited in line (median latency before the fault at least `QUEUED` times the
   fastest answer of the stream), with at least one client for each task.
 - An open load saturates if requests failed already before the fault.
 """
@@ -59,7 +60,8 @@ def capacity(
     before = _rate(counts, periods.before_start, hit)
     during = _rate(counts, hit, periods.during_end)
     after = _rate(counts, periods.during_end, periods.window_end)
-    saturated = _saturated(load, labels, _rate(alone, periods.before_start, hit), wanted)
+    length = (hit - periods.before_start) / _S
+    saturated = _saturated(load, labels, _rate(alone, periods.before_start, hit), length, wanted)
     kept = lowest = resolution = lowest_resolution = None
     if saturated and before and during is not None and not _ran_out(load, periods):
         kept = during / before
@@ -137,7 +139,7 @@ def lowest_rate(steps: _Steps, start: int, end: int) -> float | None:
 
 
 def _saturated(
-    load: StreamData, labels: NDArray[np.uint8], before_per_s: float | None, wanted: int
+    load: StreamData, labels: NDArray[np.uint8], before_per_s: float | None, length_s: float, wanted: int
 ) -> bool | None:
     """Whether the load asked for all the capacity before the fault; None where it was answered nothing then."""
     before = (labels & BEFORE) != 0
@@ -147,10 +149,12 @@ def _saturated(
     if load.opened.model == "open":
         return bool(failed(load.outcome[before]).any())
     concurrency = int(load.opened.plan.get("concurrency", 1))
-    busy = before_per_s * float(latency.mean()) / 1e6
+    mean_s = float(latency.mean()) / 1e6
+    busy = before_per_s * mean_s
+    all_busy = concurrency * max(1 - mean_s / length_s, 0.5)
     fastest = int(load.total[load.outcome == Outcome.OK].min())
     median = percentiles(latency, (0.5,))[0] or 0.0
-    return busy >= BUSY * concurrency and median >= QUEUED * fastest / 1e6 and concurrency >= wanted
+    return busy >= BUSY * all_busy and median >= QUEUED * fastest / 1e6 and concurrency >= wanted
 
 
 def _ran_out(load: StreamData, periods: Periods) -> bool:
