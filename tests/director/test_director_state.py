@@ -193,3 +193,33 @@ def test_wait_for_gives_the_first_that_matches_though_older_ones_are_told_after_
     found = asyncio.run(scenario())
     assert isinstance(found, TaskChanged)
     assert found.task == "a"
+
+
+def test_steady_state_counts_from_when_the_load_is_on_too(tmp_path: Path) -> None:
+    state = TrialState(tmp_path, TRIAL, wanted=1)
+    writer = _opened(state, tmp_path)
+    _task(state, "a", "running")
+    _rotate(state, "a", enters=True)
+    for number in range(21):
+        _sample(writer, number * SECOND // 10)
+    state.poll()
+    seen = [state.steady(duration=2 * SECOND, availability=1.0, rate=10.0)]
+    state.observe(
+        StreamOpened(
+            t=SECOND,
+            trial=TRIAL,
+            stream="load",
+            model="closed",
+            t0=SECOND,
+            files=(),
+            plan={},
+            url="http://x/",
+        )
+    )
+    seen.append(state.steady(duration=2 * SECOND, availability=1.0, rate=10.0))
+    for number in range(21, 31):
+        _sample(writer, number * SECOND // 10)
+    state.poll()
+    seen.append(state.steady(duration=2 * SECOND, availability=1.0, rate=10.0))
+    assert seen == [True, False, True]
+    writer.close()

@@ -105,6 +105,8 @@ class TrialState:
         self.streams: dict[str, StreamState] = {}
         self.records: list[Record] = []
         self.actions: list[ActionChanged] = []
+        self.streams_since = 0
+        """When the stream that was opened last began to send."""
         self.update_state = ""
         """What the orchestrator last said of an update; empty: there was none."""
         self.update_since = 0
@@ -132,6 +134,7 @@ class TrialState:
             case UpdateChanged():
                 self.update_state, self.update_since = record.state, record.t
             case StreamOpened():
+                self.streams_since = max(self.streams_since, record.t0)
                 self.streams[record.stream] = StreamState(
                     [SampleTail(self.directory / name) for name in record.files]
                 )
@@ -234,7 +237,8 @@ class TrialState:
         newest = max(at for at, _ in probe.recent)
         oldest = min(at for at, _ in probe.recent)
         spacing = 1e9 / rate
-        if newest - oldest < duration - spacing:
+        # What the probe saw before the load was on says nothing of the service under it.
+        if newest - max(oldest, self.streams_since) < duration - spacing:
             return False
         window = [ok for at, ok in probe.recent if at > newest - duration]
         return len(window) >= 0.95 * duration / spacing and sum(window) >= availability * len(window)
