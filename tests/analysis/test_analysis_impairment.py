@@ -177,6 +177,19 @@ def test_a_delay_that_shows_as_it_must_is_as_predicted(tmp_path: Path) -> None:
     assert codes == ["lost.nothing", "impairment.slower", "impairment.as-predicted"]
 
 
+def test_while_a_delay_is_taken_back_it_is_neither_there_nor_gone(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+
+    def slower(_: int, sample: Sample) -> None:
+        sample.latency = 405.0 if sample.intended < 3_000 else 5.0
+
+    _bad_link(scene, slower, delay_ns=100 * MS)
+    undone = next(r for r in scene.records if isinstance(r, ActionChanged) and r.stage == "undone")
+    undone.detail["undo_begun_t"] = at(3_000)
+    _, ninety, _ = _finding(scene).rows
+    assert (ninety.during_s, ninety.after_s) == (0.405, 0.005)
+
+
 def test_a_delay_that_does_not_show_is_not_as_predicted(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     _bad_link(scene, lambda _number, _sample: None, delay_ns=100 * MS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,28 @@ def quota(task: TaskView) -> float | None:
     """Cores that the kernel allows the task's container."""
     most, period = cgroups.cpu_quota(task.pid or 0, task.container)
     return None if most is None else most / period
+
+
+def cut_off(task: TaskView) -> bool:
+    """Whether a table of breakroom's stands in the task's network namespace."""
+    words = ["nsenter", "-t", str(task.pid), "-n", "nft", "list", "tables"]
+    return "breakroom" in subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+async def test_all_tasks_are_cut_off_and_healed_together(swarm_host: Host, tmp_path: Path) -> None:
+    async with opened_run(swarm_host, tmp_path) as run:
+        deployment = await run.deploy(web())
+        tasks = await run.serving(2)
+
+        evidence = await deployment.impair("*", {"partition": True})
+        during = [cut_off(task) for task in tasks]
+        healed = await deployment.impair("*", None)
+        after = [cut_off(task) for task in tasks]
+        again = await deployment.impair("*", None)
+    assert (evidence.holds, evidence.means) == (True, "nft")
+    assert set(evidence.detail["tasks"]) == {task.id for task in tasks}
+    assert (during, after) == ([True, True], [False, False])
+    assert (healed.holds, again.holds) == (True, True)
 
 
 async def test_one_task_is_throttled_and_the_other_is_not(swarm_host: Host, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from breakroom.analysis.actions import Action
 from breakroom.analysis.facts import Fault, TrialFacts
 from breakroom.analysis.latency import percentiles
 from breakroom.analysis.periods import failed
@@ -45,11 +46,15 @@ _KERNEL = frozenset({"netem"})
 
 @dataclass(frozen=True, slots=True)
 class _Stretches:
-    """Limits in ns: [before, begin) was well, [begin, end) was not, [end, last) was after it."""
+    """Limits in ns: [before, begin) was well, [begin, end) was not, [healed, last) was after it.
+
+    Between `end` and `healed` it was being taken back, from one replica after the other: neither the one nor the other.
+    """
 
     before: int
     begin: int
     end: int
+    healed: int
     last: int
 
 
@@ -61,8 +66,7 @@ def impairment(
     fault = next((fault for fault in facts.faults if fault.action.kind in _KINDS and fault.applies), None)
     if probe is None or fault is None or fault.effect is None:
         return None
-    end = max(min(fault.action.stages.get("undone", window_end), window_end), fault.effect)
-    at = _Stretches(min(before_start, fault.effect), fault.effect, end, max(window_end, end))
+    at = _stretches(fault.action, fault.effect, before_start, window_end)
     model = _model(facts, fault, at)
     before = ok_latency(probe, at.before, at.begin)
     predicted = predict(model, before, QUANTILES, _spread(probe, at)) if _predictable(fault) else None
@@ -81,11 +85,17 @@ def impairment(
         rows=rows,
         failed_share_before=_failed_share(probe, at.before, at.begin),
         failed_share_during=share,
-        failed_share_after=_failed_share(probe, at.end, at.last),
+        failed_share_after=_failed_share(probe, at.healed, at.last),
         predicted_failed_share=predicted.failed_share if predicted is not None else None,
         as_predicted=_agrees(predicted, rows, share, len(during)),
         prediction=_words(model, predicted),
     )
+
+
+def _stretches(action: Action, effect: int, before_start: int, window_end: int) -> _Stretches:
+    healed = max(min(action.stages.get("undone", window_end), window_end), effect)
+    end = min(max(int(action.detail.get("undo_begun_t", healed)), effect), healed)
+    return _Stretches(min(before_start, effect), effect, end, healed, max(window_end, healed))
 
 
 def _link(fault: Fault) -> dict[str, Any]:
@@ -158,7 +168,7 @@ def _share_met(facts: TrialFacts, fault: Fault, at: _Stretches) -> float:
 def _rows(probe: StreamData, at: _Stretches, predicted: Predicted | None) -> tuple[ImpairmentRow, ...]:
     columns = [
         percentiles(ok_latency(probe, start, end), QUANTILES)
-        for start, end in ((at.before, at.begin), (at.begin, at.end), (at.end, at.last))
+        for start, end in ((at.before, at.begin), (at.begin, at.end), (at.healed, at.last))
     ]
     return tuple(
         ImpairmentRow(

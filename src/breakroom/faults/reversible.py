@@ -85,6 +85,7 @@ class Reversible:
     async def _take_back(self, log: ActionLog, begun: list[str]) -> None:
         """Undo it for each subject, the last first. A subject that is gone needs nothing; nothing is raised."""
         failures, needless = [], []
+        begun_t = log.ctx.now()
         for subject in reversed(begun):
             try:
                 if await self.lives(subject):
@@ -99,7 +100,7 @@ class Reversible:
                     needless.append(subject)
                 else:
                     failures.append(f"{subject}: {error}")
-        log.stage("undone", needless=needless, failures=failures)
+        log.stage("undone", undo_begun_t=begun_t, needless=needless, failures=failures)
         said = [f"gone by then: {', '.join(needless)}"] if needless else []
         log.undo_done(ok=not failures, message="; ".join([*failures, *said]))
 

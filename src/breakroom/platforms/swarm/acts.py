@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
 
 from breakroom.agent import container as processes
 from breakroom.agent import kernel
@@ -30,6 +30,8 @@ from breakroom.platforms.swarm.witness import Witness
 
 __all__ = ["TaskActs"]
 
+_T = TypeVar("_T")
+
 _CUT_AFTER_S = 0.5
 """A node that is told to cut itself off waits so long, so that its answer still leaves it."""
 _LASTS_SECONDS = 3600.0
@@ -37,6 +39,12 @@ _LASTS_SECONDS = 3600.0
 _SILENT_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
 _BACK_NS = 30_000_000_000
+_CLEARING: tuple[dict[str, Any], ...] = (
+    {"act": "link-clear"},
+    {"act": "partition-clear", "scope": "container"},
+)
+_SETTING = {"link-clear": "link-set", "partition-clear": "partition-set"}
+"""The act that an act of clearing takes back."""
 _KERNEL_ONLY = ("corrupt", "duplicate")
 _INGRESS_ONLY = ("reset",)
 
@@ -48,6 +56,8 @@ class TaskActs(TaskCpu):
         super().__init__(daemon, nodes, run=run, hands=hands)
         self._link: dict[str, Any] | None = None
         """In force by the kernel for every task, also for those to come."""
+        self._spoilt: set[str] = set()
+        """Which acts of the kernel may have left something on links: `link-set`, `partition-set`."""
         self._healed_at: dict[str, int] = {}
         """When a node that was cut off heals itself, on the journal's clock."""
 
@@ -293,12 +303,22 @@ class TaskActs(TaskCpu):
         act: dict[str, Any] = {"act": "link-set", "link": words}
         if cut:
             act = {"act": "partition-set", "scope": "container", "within_s": _LASTS_SECONDS}
-        seen: dict[str, Any] = {}
-        at = time.monotonic_ns()
-        for task in tasks:
-            answer = await self._in_task(task, {**act, "mark": self._mark})
-            seen[task.id] = answer.get("active") if cut else answer.get("links")
-            at = self._when(task.node, answer)
+        before = act["act"] in self._spoilt
+        self._spoilt.add(act["act"])
+        try:
+            answers = await _each(self._in_task(task, {**act, "mark": self._mark}) for task in tasks)
+        except PlatformError as error:
+            if error.code == "unsupported" and not before:
+                self._spoilt.discard(act["act"])
+            raise
+        seen = {
+            task.id: answer.get("active") if cut else answer.get("links")
+            for task, answer in zip(tasks, answers, strict=True)
+        }
+        at = max(
+            (self._when(task.node, answer) for task, answer in zip(tasks, answers, strict=True)),
+            default=time.monotonic_ns(),
+        )
         holds = bool(seen) and all(seen.values())
         direction = "both" if cut else "from the container"
         return Evidence(
@@ -309,16 +329,31 @@ class TaskActs(TaskCpu):
         self._link = None
         with contextlib.suppress(PlatformError):
             front.impair(which, None)
-        for task in tasks:
-            if not self._hands.reaches(task.node):
-                continue
-            for act in ({"act": "link-clear"}, {"act": "partition-clear", "scope": "container"}):
-                try:
-                    await self._in_task(task, {**act, "mark": self._mark})
-                except ProcessLookupError:
-                    break  # its network namespace went with it
-                except PlatformError as error:
-                    # A kernel that cannot do it has nothing of it to clear.
-                    if error.code != "unsupported":
-                        raise
+        acts = [act for act in _CLEARING if _SETTING[act["act"]] in self._spoilt]
+        await _each(self._clear(task, acts) for task in tasks if self._hands.reaches(task.node))
         return Evidence(holds=True, t=time.monotonic_ns(), means="cleared")
+
+    async def _clear(self, task: SwarmTask, acts: Sequence[dict[str, Any]]) -> None:
+        for act in acts:
+            try:
+                await self._in_task(task, {**act, "mark": self._mark})
+            except ProcessLookupError:
+                return  # its network namespace went with it
+            except PlatformError as error:
+                # A kernel that cannot do it has nothing of it to clear.
+                if error.code != "unsupported":
+                    raise
+
+
+async def _each(doing: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """Do all of them at the same time, so that a fault begins and ends for all tasks at once.
+
+    The first error is raised when all have ended.
+    """
+    ends = await asyncio.gather(*doing, return_exceptions=True)
+    results: list[_T] = []
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
+        results.append(end)
+    return results
