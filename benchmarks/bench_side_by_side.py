@@ -1,6 +1,6 @@
 """Whether contenders that run at the same time disturb each other's numbers: the same drill both ways, in turns.
 
-Run it: `python benchmarks/bench_side_by_side.py [--rounds 5] [DRILL …]` (default: kill scale).
+Run it: `python benchmarks/bench_side_by_side.py [--rounds 5] [DRILL …]` (default: scale rolling-update).
 
 Each round runs the drill with its contenders side by side and then one by one, both with the round's seed. For each
 contender and number it prints the medians of both ways, their difference, the spread of the rounds themselves, and
@@ -94,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("drills", nargs="*", default=["kill", "scale"])
+    parser.add_argument("drills", nargs="*", default=["scale", "rolling-update"])
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
     together: Values = {}
