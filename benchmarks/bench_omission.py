@@ -140,7 +140,8 @@ def main() -> None:
         f"{datetime.now(UTC):%Y-%m-%d}; {os.cpu_count()} cores, {platform.machine()}, {platform.system()} "
         f"{platform.release()}, Python {platform.python_version()}; {seconds} s for each tool\n"
     )
-    print(f"| seconds | requests | p50 | p90 | p99 | p99.9 | max | longer than {SLOW_S:g} s |\n|---|---|---|---|---|---|---|---|")
+    print(f"| seconds | requests | p50 | p90 | p99 | p99.9 | max | longer than {SLOW_S:g} s |")
+    print("|---|---|---|---|---|---|---|---|")
     print(line("*open model, by arithmetic*", expected(seconds)))
     with tempfile.TemporaryDirectory(prefix="breakroom-bench-") as directory:
         for name, (binary, tool) in TOOLS.items():

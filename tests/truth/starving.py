@@ -54,6 +54,10 @@ def quota(share: float) -> Iterator[Callable[[int], None]]:
     """A control group of so much of one core; yields what puts a process into it. Skips where none can be made."""
     v1 = (_V1 / "cpu.cfs_quota_us").exists() or (_V1 / "cgroup.procs").exists()
     group = (_V1 if v1 else _V2) / f"starved-{os.getpid()}"
+
+    def confine(pid: int) -> None:
+        (group / "cgroup.procs").write_text(str(pid))
+
     try:
         group.mkdir()
         if v1:
@@ -66,7 +70,7 @@ def quota(share: float) -> Iterator[Callable[[int], None]]:
             group.rmdir()
         pytest.skip(f"no control group of processor time can be made here: {error}")
     try:
-        yield lambda pid: (group / "cgroup.procs").write_text(str(pid)) and None
+        yield confine
     finally:
         for pid in (group / "cgroup.procs").read_text().split():
             with contextlib.suppress(OSError):
