@@ -54,7 +54,7 @@ Tool = Callable[[str, int, Path], Row]
 
 
 def expected(seconds: int) -> Row:
-    """What an open model must see: who comes in a standstill waits for what is left of it, everybody else not at all."""
+    """What an open model must see: who comes in a standstill waits for what is left of it, the others not at all."""
     times = [max(0.0, FOR_S - EVERY_S * (1 - share)) for share in SHARES]
     return Row(RATE * seconds, times, round(RATE * seconds * (FOR_S - SLOW_S) / EVERY_S))
 
@@ -77,7 +77,9 @@ def breakroom(*options: str) -> Tool:
             sys.exit(f"the machine was too busy to measure: {report['bottleneck']}")
         from breakroom.journal.samples import read_samples
 
-        return of_times([float(t) / 1e6 for t in read_samples(out / "samples" / "load" / "load-0.bin")["total"]])
+        return of_times(
+            [float(t) / 1e6 for t in read_samples(out / "samples" / "load" / "load-0.bin")["total"]]
+        )
 
     return run
 
@@ -117,7 +119,16 @@ TOOLS: dict[str, tuple[str, Tool]] = {
 @contextmanager
 def server() -> Iterator[str]:
     """The URL of a fresh one."""
-    command = [sys.executable, str(SERVER), "--every", str(EVERY_S), "--for", str(FOR_S), "--first", str(FIRST_S)]
+    command = [
+        sys.executable,
+        str(SERVER),
+        "--every",
+        str(EVERY_S),
+        "--for",
+        str(FOR_S),
+        "--first",
+        str(FIRST_S),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}/"
@@ -132,7 +143,9 @@ def line(name: str, row: Row) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=30, help="for each tool; a multiple of 10 meets whole periods")
+    parser.add_argument(
+        "--seconds", type=int, default=30, help="for each tool; a multiple of 10 meets whole periods"
+    )
     seconds = parser.parse_args().seconds
     missing = [binary for binary, _ in TOOLS.values() if binary and shutil.which(binary) is None]
     print(f"missing: {', '.join(missing) or 'nothing'}; load before: {os.getloadavg()[0]:.2f}")

@@ -46,7 +46,12 @@ def test_many_short_standstills_are_added_up(kit: Kit) -> None:
     scene = kit.scene()
     trial = kit.orchestrated(scene)
     for second in range(3):
-        values = {"part": "ingress", "since": kit.at(1000 * second), "still_ns": 900_000_000, "longest_ns": 90}
+        values = {
+            "part": "ingress",
+            "since": kit.at(1000 * second),
+            "still_ns": 900_000_000,
+            "longest_ns": 90,
+        }
         trial.add(PartStalled, 1000 * (second + 1), **values)
     (why,) = analyse(scene.journal()).trials[0].reasons_unknown
     assert why.code == "unknown.part-starved"
@@ -64,7 +69,9 @@ def test_a_standstill_while_nobody_was_watched_is_nobody_s_concern(kit: Kit, sin
 def test_a_short_standstill_is_tolerated(kit: Kit) -> None:
     scene = kit.scene()
     trial = kit.orchestrated(scene)
-    trial.add(PartStalled, 1100, part="ingress", since=kit.at(100), still_ns=250_000_000, longest_ns=250_000_000)
+    trial.add(
+        PartStalled, 1100, part="ingress", since=kit.at(100), still_ns=250_000_000, longest_ns=250_000_000
+    )
     assert analyse(scene.journal()).trials[0].reasons_unknown == ()
 
 

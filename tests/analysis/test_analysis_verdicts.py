@@ -19,9 +19,9 @@ import breakroom.analysis
 import breakroom.autoscale
 from breakroom.analysis.claims import CLAIM_CODES, COURSE_PACE, claims
 from breakroom.analysis.conditions import holds, judge_values
-from breakroom.analysis.latency import latency
 from breakroom.analysis.contenders import Repeats
 from breakroom.analysis.facts import trial_facts
+from breakroom.analysis.latency import latency
 from breakroom.analysis.reasons import CODES, reason
 from breakroom.analysis.results import CapacityKept, Claim, Reason
 from breakroom.analysis.run import analyse

@@ -51,9 +51,7 @@ def judge(expectation: Expectation, contenders: Mapping[str, Repeats]) -> Condit
     return _condition(expectation, shown, verdict, why_not)
 
 
-def judge_values(
-    values: Sequence[float | None], op: str, limit: float, own: Sequence[float] = ()
-) -> Verdict:
+def judge_values(values: Sequence[float | None], op: str, limit: float, own: Sequence[float] = ()) -> Verdict:
     """The verdict on the median, with unknown values taken both as the least and as the greatest.
 
     Args:
@@ -65,9 +63,7 @@ def judge_values(
     if not any(value is not None for value in values):
         return "unknown"
     too_high = own or (0.0,) * len(values)
-    low = [
-        -math.inf if value is None else value - less for value, less in zip(values, too_high, strict=True)
-    ]
+    low = [-math.inf if value is None else value - less for value, less in zip(values, too_high, strict=True)]
     high = [math.inf if value is None else value for value in values]
     outcomes = {holds(_median(low), op, limit), holds(_median(high), op, limit)}
     if len(outcomes) > 1:

@@ -42,7 +42,10 @@ class Repeats:
 
     def own(self, metric: str) -> tuple[float, ...]:
         """By how much the value of each planned trial may be too high by the generator's own doing."""
-        return (*(metric_own(trial, metric) for trial in self.trials), *(0.0,) * (self.planned - len(self.trials)))
+        return (
+            *(metric_own(trial, metric) for trial in self.trials),
+            *(0.0,) * (self.planned - len(self.trials)),
+        )
 
     def resolution(self, metric: str) -> float | None:
         """The coarsest resolution of the trials."""
