@@ -71,7 +71,8 @@ def test_the_generator_s_own_part_of_a_percentile_is_what_its_lag_added() -> Non
     total = np.array([10_000] * 98 + [310_000] * 2, np.uint32)
     late = np.array([100] * 98 + [300_000] * 2, np.uint32)
     found = latency("probe", "during", "ok", total, late)
-    assert (found.p99_s, found.own_p99_s) == (0.31, pytest.approx(0.3))
+    assert found.p99_s == 0.31
+    assert found.own_p99_s == pytest.approx(0.3)
     assert found.own_p50_s == pytest.approx(0.0001)
     assert latency("probe", "during", "ok", total).own_p99_s == 0
 

@@ -99,9 +99,9 @@ def test_an_open_model_shows_a_stall_as_its_users_see_it(tmp_path: Path, server:
     answers = [t for t in book.answers if t > begun][: len(planned)]
     seen = [(answer - intended) / 1e9 for intended, answer in zip(planned, answers, strict=True)]
     for share, name in ((0.5, "50"), (0.9, "90"), (0.99, "99"), (1.0, "100")):
-        least = percentile([value / 1e9 for value in remaining], share)
+        floor = percentile([value / 1e9 for value in remaining], share)
         found = report["percentiles_s"][name]
-        assert found >= least - 1e-5, name
+        assert found >= floor - 1e-5, name
         assert found == pytest.approx(percentile(seen, share), abs=SPREAD_S), name
     assert report["percentiles_s"]["99"] > 0.8 * FOR_S
 
