@@ -187,7 +187,11 @@ def test_a_lagging_open_load_is_not_trusted(kit: Kit) -> None:
 @pytest.mark.parametrize(
     ("values", "code"),
     [
-        ({"bottleneck": "cpu"}, "unknown.generator-bottleneck"),
+        ({"bottleneck": "cpu"}, "unknown.generator-cpu"),
+        ({"bottleneck": "starved"}, "unknown.generator-starved"),
+        ({"bottleneck": "worker-died"}, "unknown.worker-died"),
+        ({"bottleneck": "samples-unwritable"}, "unknown.samples-unwritable"),
+        ({"bottleneck": "of a later version"}, "unknown.generator-bottleneck"),
         ({"lost": 3}, "unknown.requests-missing"),
         ({"bottleneck": "lag"}, None),
     ],

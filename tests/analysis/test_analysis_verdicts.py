@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from breakroom.analysis.claims import CLAIM_CODES, COURSE_PACE, claims
 from breakroom.analysis.conditions import holds, judge_values
 from breakroom.analysis.contenders import Repeats
 from breakroom.analysis.facts import trial_facts
+from breakroom.analysis.latency import latency
 from breakroom.analysis.reasons import CODES, reason
 from breakroom.analysis.results import CapacityKept, Claim, Reason
 from breakroom.analysis.run import analyse
@@ -53,6 +55,26 @@ def test_a_verdict_holds_whatever_the_unknown_trials_were(
     values: list[float | None], op: str, limit: float, verdict: str
 ) -> None:
     assert judge_values(values, op, limit) == verdict
+
+
+@pytest.mark.parametrize(
+    ("value", "own", "verdict"),
+    [(0.30, 0.0, "not met"), (0.30, 0.05, "not met"), (0.30, 0.15, "unknown"), (0.15, 0.15, "met")],
+)
+def test_a_limit_within_the_generator_s_own_lag_is_neither_met_nor_not(
+    value: float, own: float, verdict: str
+) -> None:
+    assert judge_values([value], "<", 0.2, [own]) == verdict
+
+
+def test_the_generator_s_own_part_of_a_percentile_is_what_its_lag_added() -> None:
+    total = np.array([10_000] * 98 + [310_000] * 2, np.uint32)
+    late = np.array([100] * 98 + [300_000] * 2, np.uint32)
+    found = latency("probe", "during", "ok", total, late)
+    assert found.p99_s == 0.31
+    assert found.own_p99_s == pytest.approx(0.3)
+    assert found.own_p50_s == pytest.approx(0.0001)
+    assert latency("probe", "during", "ok", total).own_p99_s == 0
 
 
 @given(

@@ -223,3 +223,19 @@ def test_steady_state_counts_from_when_the_load_is_on_too(tmp_path: Path) -> Non
     seen.append(state.steady(duration=2 * SECOND, availability=1.0, rate=10.0))
     assert seen == [True, False, True]
     writer.close()
+
+
+def test_what_the_probe_could_not_send_is_no_trouble_of_the_service(tmp_path: Path) -> None:
+    state = TrialState(tmp_path, TRIAL, wanted=1)
+    _task(state, "a", "running")
+    writer = _opened(state, tmp_path)
+    _sample(writer, SECOND)
+    for at in range(2, 6):
+        _sample(writer, at * SECOND, Outcome.NOT_SENT)
+    state.poll()
+    probe = state.streams["probe"]
+    assert (probe.ok, probe.failed, probe.outcomes[Outcome.NOT_SENT]) == (1, 0, 4)
+    assert state.trouble_since is None
+    _sample(writer, 6 * SECOND, Outcome.REFUSED)
+    state.poll()
+    assert state.trouble_since == SECOND

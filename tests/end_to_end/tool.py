@@ -107,6 +107,16 @@ class Tool:
         """Whether some run's journal holds `text` already."""
         return any(text in path.read_text() for path in self.results.glob("2*/journal.jsonl"))
 
+    def journal_has_record(self, **fields: object) -> bool:
+        """Whether some run's journal holds a record with these fields already."""
+        for path in self.results.glob("2*/journal.jsonl"):
+            for line in path.read_text().splitlines(keepends=True):
+                # The last line may not be whole yet.
+                record = json.loads(line) if line.endswith("\n") else {}
+                if all(record.get(name) == value for name, value in fields.items()):
+                    return True
+        return False
+
     def interrupt_at(
         self, text: str, number: signal.Signals, *arguments: str
     ) -> tuple[Ended, list[psutil.Process]]:

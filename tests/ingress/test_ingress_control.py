@@ -50,6 +50,14 @@ def test_messages_may_come_in_pieces_and_together(native: Ingress) -> None:
     assert native.hear(m.StatsReport).wall_ns <= native.hear(m.StatsReport).wall_ns
 
 
+def test_a_ping_is_answered_with_its_number_and_the_moment(native: Ingress) -> None:
+    before = time.monotonic_ns()
+    native.say(m.Ping(number=7))
+    pong = native.hear(m.Pong)
+    assert pong.number == 7
+    assert before <= pong.t <= time.monotonic_ns()
+
+
 def test_leaving_without_having_entered_is_an_error(native: Ingress) -> None:
     native.say(m.Leave(task="ghost", how="cut"))
     error = native.hear(m.Error)

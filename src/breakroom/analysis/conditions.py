@@ -39,20 +39,31 @@ def judge(expectation: Expectation, contenders: Mapping[str, Repeats]) -> Condit
     duration = METRICS.get(expectation.metric) == "duration"
     limit = expectation.value / _NS if duration else expectation.value
     values = repeats.values(expectation.metric)
-    verdict = judge_values(values, expectation.op, limit)
+    verdict = judge_values(values, expectation.op, limit, repeats.own(expectation.metric))
     known = [value for value in values if value is not None]
     median = float(np.median(known)) if known else None
     resolution = repeats.resolution(expectation.metric)
     why_not = _why(expectation, repeats, values, median, limit, resolution)
+    if verdict == "unknown" and None not in values:
+        own = max(repeats.own(expectation.metric), default=0.0)
+        why_not = reason("condition.own-lag", metric=expectation.metric, own_s=own)
     shown = median if median is not None and math.isfinite(median) else None
     return _condition(expectation, shown, verdict, why_not)
 
 
-def judge_values(values: Sequence[float | None], op: str, limit: float) -> Verdict:
-    """The verdict on the median, with unknown values taken both as the least and as the greatest."""
+def judge_values(values: Sequence[float | None], op: str, limit: float, own: Sequence[float] = ()) -> Verdict:
+    """The verdict on the median, with unknown values taken both as the least and as the greatest.
+
+    Args:
+        values: One a trial.
+        op: How they are compared.
+        limit: With what.
+        own: By how much each may be too high; empty: by nothing.
+    """
     if not any(value is not None for value in values):
         return "unknown"
-    low = [-math.inf if value is None else value for value in values]
+    too_high = own or (0.0,) * len(values)
+    low = [-math.inf if value is None else value - less for value, less in zip(values, too_high, strict=True)]
     high = [math.inf if value is None else value for value in values]
     outcomes = {holds(_median(low), op, limit), holds(_median(high), op, limit)}
     if len(outcomes) > 1:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from breakroom.analysis.facts import TrialFacts
-from breakroom.analysis.metrics import is_modelled, metric_resolution, metric_value, spread
+from breakroom.analysis.metrics import is_modelled, metric_own, metric_resolution, metric_value, spread
 from breakroom.analysis.recovery import PHASE_NAMES
 from breakroom.analysis.results import ContenderResults, Spread, TrialResults
 from breakroom.analysis.statistics import seed_of
@@ -39,6 +39,13 @@ class Repeats:
         """The metric in each planned trial, as `metrics.metric_value` has it."""
         missing = (None,) * (self.planned - len(self.trials))
         return (*(metric_value(trial, metric) for trial in self.trials), *missing)
+
+    def own(self, metric: str) -> tuple[float, ...]:
+        """By how much the value of each planned trial may be too high by the generator's own doing."""
+        return (
+            *(metric_own(trial, metric) for trial in self.trials),
+            *(0.0,) * (self.planned - len(self.trials)),
+        )
 
     def resolution(self, metric: str) -> float | None:
         """The coarsest resolution of the trials."""

@@ -27,6 +27,7 @@ from breakroom.journal.records import (
     CleanlinessChecked,
     HealthChanged,
     LogCaptured,
+    PartStalled,
     PhaseStarted,
     Problem,
     Record,
@@ -112,6 +113,8 @@ class TrialFacts:
     ended: TrialEnded | None
     cleanliness: CleanlinessChecked | None
     last_t: int
+    stalls: tuple[PartStalled, ...] = ()
+    """When breakroom's own processes stood still."""
     scaling_decided: tuple[ScalingDecided, ...] = ()
     """The autoscaler's decisions."""
     contender: dict[str, Any] = field(default_factory=dict)
@@ -271,6 +274,7 @@ def trial_facts(records: Iterable[Record]) -> TrialFacts | None:
         updates=_by_time(kinds.get(UpdateChanged, [])),
         stats=_by_time(kinds.get(TaskStats, [])),
         actions=actions_of(kinds.get(ActionChanged, [])),
+        stalls=_by_time(kinds.get(PartStalled, [])),
         scaling_decided=_by_time(kinds.get(ScalingDecided, [])),
         opened={opened.stream: opened for opened in kinds.get(StreamOpened, [])},
         closed={closed.stream: closed for closed in kinds.get(StreamClosed, [])},

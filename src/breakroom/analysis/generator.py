@@ -13,6 +13,7 @@ from breakroom.analysis.plan import stream_spec
 from breakroom.analysis.reading import StreamData
 from breakroom.analysis.reasons import reason
 from breakroom.analysis.results import GeneratorReport, Reason
+from breakroom.journal.records import StreamClosed
 from breakroom.journal.samples import NOT_REACHED, Outcome
 from breakroom.spec.arrivals import planned_spacing
 
@@ -65,7 +66,7 @@ def _why_not(stream: StreamData, lag_p99_s: float) -> Reason | None:
         return reason("unknown.stream-not-closed", stream=name)
     # Its own finding `lag` is judged above, by the one rule for all streams and from the samples themselves.
     if closed.bottleneck not in {"", "lag"}:
-        return reason("unknown.generator-bottleneck", stream=name, bottleneck=closed.bottleneck)
+        return _said(closed)
     if closed.completed != len(stream):
         return reason("unknown.samples-missing", stream=name, samples=len(stream), completed=closed.completed)
     if closed.completed != closed.intended:
@@ -73,3 +74,18 @@ def _why_not(stream: StreamData, lag_p99_s: float) -> Reason | None:
             "unknown.requests-missing", stream=name, completed=closed.completed, intended=closed.intended
         )
     return None
+
+
+def _said(closed: StreamClosed) -> Reason:
+    """What the generator says of itself, in a sentence of its own where there is one."""
+    match closed.bottleneck:
+        case "starved":
+            still_s = closed.still_longest_ns / 1e9
+            return reason(
+                "unknown.generator-starved", stream=closed.stream, still_s=still_s, share=closed.still_share
+            )
+        case "cpu":
+            return reason("unknown.generator-cpu", stream=closed.stream)
+        case "worker-died" | "samples-unwritable" as code:
+            return reason(f"unknown.{code}", stream=closed.stream)
+    return reason("unknown.generator-bottleneck", stream=closed.stream, bottleneck=closed.bottleneck)

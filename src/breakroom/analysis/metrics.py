@@ -20,6 +20,7 @@ __all__ = [
     "HIGHER_IS_BETTER",
     "goodput_gain",
     "is_modelled",
+    "metric_own",
     "metric_resolution",
     "metric_value",
     "spread",
@@ -57,6 +58,10 @@ _STREAM_CODES = frozenset(
         "unknown.generator-lag",
         "unknown.probe-blind",
         "unknown.generator-bottleneck",
+        "unknown.generator-cpu",
+        "unknown.generator-starved",
+        "unknown.worker-died",
+        "unknown.samples-unwritable",
         "unknown.stream-not-closed",
         "unknown.samples-missing",
         "unknown.requests-missing",
@@ -204,6 +209,20 @@ def _new_version(trial: TrialResults) -> float | None:
     if not known or None in known:
         return None
     return float(sum(count for count in known if count is not None))
+
+
+def metric_own(trial: TrialResults, metric: str) -> float:
+    """By how much the value may be too high by the probe's own lag in that very period; 0 for all but latencies.
+
+    A stream's lag is judged over all of it. A short period may hold the few requests that were late.
+    """
+    name, _, period = metric.rpartition("_")
+    match name:
+        case "latency_p50":
+            return _latency(trial.latency, period).own_p50_s
+        case "latency_p99":
+            return _latency(trial.latency, period).own_p99_s
+    return 0.0
 
 
 def metric_resolution(trial: TrialResults, metric: str) -> float | None:

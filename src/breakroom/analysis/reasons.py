@@ -23,6 +23,11 @@ CODES: dict[str, tuple[str, ...]] = {
     "unknown.cut-off": ("phase",),  # the journal ends in mid-trial: breakroom was killed
     "unknown.aborted": (),  # the run was interrupted
     "unknown.ingress-limited": ("problem",),  # breakroom's own balancer could not carry the connections
+    "unknown.engine-limited": (
+        "message",
+    ),  # breakroom's own orchestrator ran out of something of the machine's
+    "unknown.part-stood-still": ("part", "still_s", "limit_s"),  # one of breakroom's processes, at one time
+    "unknown.part-starved": ("part", "share", "limit"),  # the same, often for a short time
     "unknown.skipped": ("message",),  # not begun: the platform cannot do what a step needs
     "unknown.failed": ("message",),  # the platform or the fault could not do its part
     "unknown.no-probe": (),  # not one probe sample lies in the observation window
@@ -34,6 +39,10 @@ CODES: dict[str, tuple[str, ...]] = {
         "limit_s",
     ),  # one probe was so late that an outage may be missed
     "unknown.generator-bottleneck": ("stream", "bottleneck"),  # it says itself that it was the limit
+    "unknown.generator-cpu": ("stream",),  # a closed load's worker used a whole core
+    "unknown.generator-starved": ("stream", "still_s", "share"),  # a worker stood still or had no processor
+    "unknown.worker-died": ("stream",),
+    "unknown.samples-unwritable": ("stream",),  # the disk is full, say
     "unknown.not-sent": ("stream", "count"),  # requests that it could not send
     "unknown.samples-missing": ("stream", "samples", "completed"),  # samples on disk against its own count
     "unknown.requests-missing": ("stream", "completed", "intended"),  # requests without an outcome
@@ -172,6 +181,7 @@ CODES: dict[str, tuple[str, ...]] = {
     "condition.not-measured": ("metric", "known", "of"),  # too few trials know the value
     "condition.skipped": ("contender", "message"),  # its trials were skipped: the platform cannot do that
     "condition.untrusted": ("contender", "unknown", "of"),  # some trials cannot be trusted
+    "condition.own-lag": ("metric", "own_s"),  # the limit lies within what the generator's own lag added
     "condition.never": ("metric",),  # it did not come to an end while it was watched
     "condition.within-resolution": (
         "metric",

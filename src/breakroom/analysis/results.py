@@ -148,6 +148,9 @@ class Latency(ResultStruct, frozen=True, kw_only=True):
     p99_s: float | None
     p999_s: float | None
     max_s: float | None
+    own_p50_s: float = 0.0
+    """So much of the p50 may be the generator's own lag: it would be lower by that, counted from the actual sending."""
+    own_p99_s: float = 0.0
 
 
 class Balance(ResultStruct, frozen=True, kw_only=True):

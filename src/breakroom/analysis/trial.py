@@ -26,6 +26,7 @@ from breakroom.analysis.kinds import find_kinds
 from breakroom.analysis.latency import latency
 from breakroom.analysis.operator import operator_work
 from breakroom.analysis.outages import outages
+from breakroom.analysis.own import own_doubts
 from breakroom.analysis.periods import AFTER, BEFORE, DURING, WINDOW, Periods, count, failed, label, window_of
 from breakroom.analysis.plan import arrivals_match, ran_as_planned
 from breakroom.analysis.reading import StreamData
@@ -261,7 +262,8 @@ def _latencies(work: _Work) -> Iterable[Latency]:
         good = stream.outcome == Outcome.OK
         for period, bit in bits:
             inside = (work.labels[name] & bit) != 0
-            yield latency(name, period, "ok", stream.total[inside & good])
+            lag = stream.lag[inside & good] if stream.opened.model == "open" else None
+            yield latency(name, period, "ok", stream.total[inside & good], lag)
             yield latency(name, period, "failed", stream.total[inside & bad])
 
 
@@ -315,10 +317,6 @@ def _fault_proved(facts: TrialFacts) -> bool | None:
     return False if facts.ended is not None or any(fault.refuted for fault in unproved) else None
 
 
-_INGRESS_LIMITS = frozenset({"ingress-fd-exhausted", "ingress-connect-failed"})
-"""Problems of breakroom's own balancer: what users saw then was not the service's doing."""
-
-
 def _reasons_unknown(
     work: _Work, generators: tuple[GeneratorReport, ...], mismatch: Reason | None
 ) -> tuple[Reason, ...]:
@@ -330,8 +328,7 @@ def _reasons_unknown(
     if "faulting" in facts.phases and not seen:
         reasons.append(reason("unknown.no-probe"))
     reasons += [report.why_not for report in generators if report.why_not is not None]
-    limits = [problem for problem in facts.problems if problem.code in _INGRESS_LIMITS]
-    reasons += [reason("unknown.ingress-limited", problem=problem.code) for problem in limits[:1]]
+    reasons += own_doubts(facts)
     if mismatch is not None:
         reasons.append(mismatch)
     return tuple(reasons)

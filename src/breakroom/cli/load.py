@@ -11,14 +11,16 @@ import sys
 from rich.console import Console
 
 from breakroom.cli.exits import fail
+from breakroom.cli.language import choose_translator
 from breakroom.load.command import LoadError, LoadOptions, LoadProgress, run_load
 from breakroom.load.report import render_report
 
 __all__ = ["load_command"]
 
 
-def load_command(options: LoadOptions, *, json: bool) -> int:
+def load_command(options: LoadOptions, *, lang: str, json: bool) -> int:
     """Carry the load out and print its report; returns the report's exit code."""
+    tr = choose_translator(lang)
     console = Console(stderr=True)
     teller = _Teller(console)
     try:
@@ -30,7 +32,7 @@ def load_command(options: LoadOptions, *, json: bool) -> int:
     if json:
         sys.stdout.write(json_module.dumps(report.to_json(), indent=2) + "\n")
     else:
-        sys.stdout.write(render_report(report))
+        sys.stdout.write(render_report(report, tr))
     return report.exit_code
 
 

@@ -131,6 +131,7 @@ def load(
     workers: Annotated[int | None, typer.Option(metavar="N", help="Processes; default: by the load.")] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of random arrivals.")] = 1,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Keep the samples there.")] = None,
+    lang: Lang = "",
     json: Json = False,
 ) -> None:
     """Put load on a URL and print what came of it: closed model like ab, or an open model at a set rate."""
@@ -156,7 +157,7 @@ def load(
         seed=seed,
         out=out,
     )
-    raise SystemExit(load_command(options, json=json))
+    raise SystemExit(load_command(options, lang=lang, json=json))
 
 
 @app.command()

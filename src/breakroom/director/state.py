@@ -32,7 +32,7 @@ BIN_NS = 250_000_000
 """Width of a bin of the live view's history."""
 KEEP_BINS = 480
 UNANSWERED_NS = 1_000_000_000
-DEATHS = frozenset({"engine-died", "ingress-died", "worker-died"})
+DEATHS = frozenset({"engine-died", "engine-failed", "ingress-died", "worker-died", "samples-unwritable"})
 """Problem codes of a death among breakroom's own processes."""
 UNDER_WAY = frozenset({"updating", "rollback_started"})
 PAUSED = frozenset({"paused", "rollback_paused"})
@@ -88,8 +88,8 @@ class StreamState:
 
     @property
     def failed(self) -> int:
-        """Requests that did not."""
-        return sum(self.outcomes.values()) - self.ok
+        """Requests that did not. What the generator itself could not send says nothing about the service."""
+        return sum(self.outcomes.values()) - self.ok - self.outcomes.get(Outcome.NOT_SENT, 0)
 
 
 class TrialState:
@@ -189,6 +189,8 @@ class TrialState:
         for at, outcome in zip(intended, outcomes, strict=True):
             ok = outcome == Outcome.OK
             stream.outcomes[outcome] = stream.outcomes.get(outcome, 0) + 1
+            if outcome == Outcome.NOT_SENT:
+                continue  # no user's request: nobody may act on it, and nothing is steady or recovered by it
             counts = stream.bins.setdefault(at // BIN_NS, [0, 0])
             counts[0 if ok else 1] += 1
             stream.recent.append((at, ok))

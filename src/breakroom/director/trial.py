@@ -23,6 +23,7 @@ from breakroom.director.plan import TrialPlan, longest_ns
 from breakroom.director.state import PAUSED, StreamState, TrialState
 from breakroom.director.streams import Streams, streams
 from breakroom.director.tasks import background, shielded, together
+from breakroom.director.turning import turning
 from breakroom.director.undoing import Undos
 from breakroom.faults.base import FaultContext, FaultError
 from breakroom.faults.registry import inject
@@ -121,7 +122,7 @@ async def run_trial(ctx: TrialContext) -> Outcome:
         deployment = await ctx.platform.deploy(
             ctx.plan.contender, trial=ctx.trial, directory=ctx.directory, emit=ctx.emit
         )
-        async with _own_processes(ctx.state):
+        async with _own_processes(ctx.state), turning(ctx.trial, ctx.emit, ctx.now):
             outcome, reason = await _observe(ctx, deployment)
     except asyncio.CancelledError:
         outcome, reason = "aborted", "interrupted"

@@ -13,12 +13,17 @@ __all__ = ["MESSAGES"]
 
 MESSAGES: dict[str, str] = {
     "worker-died": N_("A worker process of the {stream:stream} died ({reason}); its requests are missing."),
+    "samples-unwritable": N_(
+        "The samples of the {stream:stream} could not be written ({reason}), so requests are missing. Is the disk full?"
+    ),
     "engine-died": N_("What runs the service is there no more: {message}"),
     "engine-failed": N_("The orchestrator stopped because of a mistake in itself: {message}"),
     "ingress-died": N_("The process that carries the connections ended unexpectedly: {message}"),
     "ingress-fd-exhausted": N_(
         "The process that carries the connections reached a limit of this machine: {message}"
     ),
+    "ingress-connect-failed": N_("The process that carries the connections could not begin one: {message}"),
+    "engine-limited": N_("The orchestrator reached a limit of this machine: {message}"),
     "bad-message": N_("A process of breakroom sent what could not be understood: {message}"),
     "not-steady": N_("The service did not reach its steady state: {message}"),
     "service-wrote": N_("{task} wrote at its end (all of it: {file}): {tail}"),

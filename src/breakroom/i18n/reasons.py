@@ -31,6 +31,18 @@ REASONS: dict[str, str] = {
         "Breakroom's own balancer could not carry all connections ({problem}): "
         "what users saw was not the service's doing."
     ),
+    "unknown.engine-limited": N_(
+        "Breakroom's own orchestrator reached a limit of this machine ({message}): what became of the tasks was not "
+        "the service's doing."
+    ),
+    "unknown.part-stood-still": N_(
+        "{part:own_part} stood still for {still_s:duration} (allowed {limit_s:duration}): what users saw then was not "
+        "the service's doing."
+    ),
+    "unknown.part-starved": N_(
+        "{part:own_part} stood still for {share:ratio} of the observed time (allowed {limit:ratio}): what users saw "
+        "was not the service's doing alone."
+    ),
     "unknown.no-probe": N_(
         "Not one probe request lies in the observed time, so what users saw is not known."
     ),
@@ -47,6 +59,18 @@ REASONS: dict[str, str] = {
     ),
     "unknown.generator-bottleneck": N_(
         "The generator of the {stream:stream} was itself the limit: {bottleneck}"
+    ),
+    "unknown.generator-cpu": N_(
+        "The generator of the {stream:stream} used a whole processor core: it, not the service, may have been the "
+        "limit."
+    ),
+    "unknown.generator-starved": N_(
+        "The generator of the {stream:stream} stood still or waited for a processor for {share:ratio} of its time, "
+        "{still_s:duration} at the longest: the times are in part its own."
+    ),
+    "unknown.worker-died": N_("A worker process of the {stream:stream} died, so its requests are missing."),
+    "unknown.samples-unwritable": N_(
+        "The samples of the {stream:stream} could not be written (a full disk, for instance)."
     ),
     "unknown.not-sent": N_(
         "The generator of the {stream:stream} could not send {count:count} {count:plural:request|requests}."
@@ -191,6 +215,10 @@ REASONS: dict[str, str] = {
     ),
     "condition.untrusted": N_(
         "{unknown:count} of {of:count} {of:plural:trial|trials} of {contender} cannot be trusted."
+    ),
+    "condition.own-lag": N_(
+        "{metric:metric}: up to {own_s:duration} of it is the generator's own lag, without which the answer could be "
+        "another."
     ),
     "condition.never": N_("{metric:metric}: it did not come to an end while it was watched."),
     "condition.within-resolution": N_(

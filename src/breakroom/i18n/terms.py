@@ -242,6 +242,11 @@ LABELS: dict[str, dict[str, str]] = {
         "undoing": N_("cleaning up"),
         "done": N_("finished"),
     },
+    "own_part": {
+        "main": N_("Breakroom's main process"),
+        "engine": N_("Breakroom's own orchestrator"),
+        "ingress": N_("Breakroom's own balancer"),
+    },
     "stuck": {
         "waiting-for-operator": N_("waiting for a person to restart it"),
         "detection": N_("before the platform noticed the failure"),

@@ -21,6 +21,8 @@ __all__ = [
     "Event",
     "Impair",
     "Leave",
+    "Ping",
+    "Pong",
     "Publish",
     "Published",
     "Rotation",
@@ -99,7 +101,20 @@ class Stats(_Command, frozen=True, kw_only=True, tag="stats"):
     """Ask for `StatsReport`."""
 
 
-Command = Publish | Enter | Leave | Impair | Stats
+class Ping(_Command, frozen=True, kw_only=True, tag="ping"):
+    """Ask whether the ingress still turns. Answer: `Pong` with the same number."""
+
+    number: int
+
+
+Command = Publish | Enter | Leave | Impair | Stats | Ping
+
+
+class Pong(_Event, frozen=True, kw_only=True, tag="pong"):
+    """The ingress turns: it came to the question at `t`."""
+
+    number: int
+    t: int
 
 
 class Published(_Event, frozen=True, kw_only=True, tag="published"):
@@ -159,7 +174,7 @@ class Error(_Event, frozen=True, kw_only=True, tag="error"):
     message: str
 
 
-Event = Published | Rotation | StatsReport | Error
+Event = Published | Pong | Rotation | StatsReport | Error
 
 _encoder = msgspec.json.Encoder()
 _commands: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)

@@ -29,6 +29,8 @@ from breakroom.ingress.messages import (
     Event,
     Impair,
     Leave,
+    Ping,
+    Pong,
     Publish,
     Published,
     Rotation,
@@ -195,6 +197,8 @@ class Server:
                 self._impair(command)
             case Stats():
                 self._control.tell(self._stats())
+            case Ping(number=number):
+                self._control.tell(Pong(number=number, t=time.monotonic_ns()))
 
     def _publish(self, command: Publish) -> None:
         if self._port is not None:

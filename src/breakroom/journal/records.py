@@ -19,6 +19,7 @@ __all__ = [
     "CleanlinessChecked",
     "HealthChanged",
     "LogCaptured",
+    "PartStalled",
     "PhaseStarted",
     "Problem",
     "Record",
@@ -246,8 +247,29 @@ class StreamClosed(_Base, frozen=True, kw_only=True, tag=True):
     """Lag: actual begin of sending minus intended time, over all requests of the open model."""
     lag_p99_ns: int = 0
     lag_max_ns: int = 0
+    still_longest_ns: int = 0
+    """The longest that a worker stood still although it had something to do."""
+    still_share: float = 0.0
+    """The share of its time in which the worst worker stood still or waited for a processor."""
     bottleneck: str = ""
     """Why the generator, not the service, limited the stream; empty if it did not."""
+
+
+class PartStalled(_Base, frozen=True, kw_only=True, tag=True):
+    """One of breakroom's own processes stood still: it was asked, or wanted to wake up, and was late.
+
+    Written for each second (or longer) in which that was a fifth of the time, and for every single time of half a
+    second or more; `t` is the end of that stretch.
+    """
+
+    part: str
+    """`main`, `engine` or `ingress`."""
+    since: int
+    """Where the stretch begins."""
+    still_ns: int
+    """For how long of it the part is known to have stood still."""
+    longest_ns: int
+    """The longest single time."""
 
 
 class LogCaptured(_Base, frozen=True, kw_only=True, tag=True):
@@ -314,6 +336,7 @@ Record = (
     | UndoDone
     | StreamOpened
     | StreamClosed
+    | PartStalled
     | LogCaptured
     | ToolCost
     | Problem

@@ -11,14 +11,14 @@ import os
 import re
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Literal
 
-from breakroom.journal.records import Record
+from breakroom.journal.records import Problem, Record
 from breakroom.journal.samples import Outcome
 from breakroom.load.stream import Stream, open_stream
 from breakroom.load.summary import LoadReport, LoadSetup, summarise
@@ -116,7 +116,7 @@ async def _run(options: LoadOptions, progress: Callable[[LoadProgress], None]) -
     except UnitError as error:
         raise LoadError(str(error)) from error
     except TargetError as error:
-        code = _UNKNOWN if error.code == "not-listening" else _WRONG_USE
+        code = _UNKNOWN if error.code in {"not-listening", "no-resources"} else _WRONG_USE
         raise LoadError(str(error), code) from error
     with ExitStack() as cleanup:
         directory = options.out or Path(
@@ -138,11 +138,15 @@ async def _run(options: LoadOptions, progress: Callable[[LoadProgress], None]) -
             )
         except OSError as error:
             raise LoadError(f"samples cannot be written to {directory}: {error.strerror}.") from error
-        return await _follow(stream, options, address, progress)
+        return await _follow(stream, options, address, records, progress)
 
 
 async def _follow(
-    stream: Stream, options: LoadOptions, address: Address, progress: Callable[[LoadProgress], None]
+    stream: Stream,
+    options: LoadOptions,
+    address: Address,
+    records: Sequence[Record],
+    progress: Callable[[LoadProgress], None],
 ) -> LoadReport:
     """Watch the stream to its end, or end it when its time is over or the user wants."""
     # An open load's duration is in its plan, which ends by itself at exactly the planned arrival.
@@ -170,7 +174,8 @@ async def _follow(
         await stream.kill()  # has an effect only where `stop` was not reached
     told.tell(monotonic() - begun)
     setup = _setup(stream, options, address)
-    return summarise(setup, stream.paths, closed, stream.reports, aborted=interrupted.is_set())
+    died = next((str(r.params.get("reason", "")) for r in records if isinstance(r, Problem)), "")
+    return summarise(setup, stream.paths, closed, stream.reports, aborted=interrupted.is_set(), died=died)
 
 
 class _Teller:

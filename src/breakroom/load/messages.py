@@ -13,7 +13,19 @@ import msgspec
 
 from breakroom.spec.drill import LoadSpec, ProbeSpec
 
-__all__ = ["Cost", "Done", "FromWorker", "Go", "Plan", "Progress", "Ready", "Stop", "ToWorker", "encode"]
+__all__ = [
+    "Cost",
+    "Done",
+    "FromWorker",
+    "Go",
+    "Plan",
+    "Progress",
+    "Ready",
+    "Still",
+    "Stop",
+    "ToWorker",
+    "encode",
+]
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
@@ -88,6 +100,19 @@ class Progress(_Message, frozen=True, kw_only=True, tag=True):
     cost: Cost
 
 
+class Still(msgspec.Struct, frozen=True, kw_only=True):
+    """For how long the worker stood still though it had something to do: stopped, or waiting for a processor."""
+
+    wall_ns: int = 0
+    """The wall time of its sending, which the rest is part of."""
+    longest_ns: int = 0
+    """By how much one turn of its loop came too late, at most."""
+    total_ns: int = 0
+    """What all turns that came later than is normal were late, added up."""
+    waited_ns: int = 0
+    """The kernel's own count: ready to run, but without a processor (Linux; elsewhere 0)."""
+
+
 class Done(_Message, frozen=True, kw_only=True, tag=True):
     """The worker's end: everything is on disk."""
 
@@ -97,12 +122,15 @@ class Done(_Message, frozen=True, kw_only=True, tag=True):
     lag_max_ns: int
     busy_ratio: float
     """The worker's CPU time divided by the wall time of its sending."""
+    still: Still = Still()
     server: str = ""
     """The last `Server` header that came."""
     document_bytes: int = -1
     """Length of the last expected response's body; -1: there was none."""
     error: str = ""
-    """Why it ended early (a full disk, say); empty: it did not."""
+    """Why it ended early; empty: it did not."""
+    unwritable: bool = False
+    """It ended early because its samples could not be written: the disk is full, say."""
 
 
 FromWorker = Ready | Progress | Done

@@ -1,10 +1,13 @@
 """A load's report as text for a terminal, in the order in which `ab`'s users know it. Called by `cli`.
 
-English only, like `ab`; the JSON form (`LoadReport.to_json`) is for programs.
+Names and units are English, like `ab`'s. What a reader must know before believing the numbers is said in the reader's
+language. The JSON form (`LoadReport.to_json`) is for programs.
 """
 
 from __future__ import annotations
 
+from breakroom.i18n import Translator, translator
+from breakroom.i18n.terms import N_
 from breakroom.load.summary import LoadReport, PhaseSpread
 from breakroom.spec.units import format_size
 
@@ -13,19 +16,47 @@ __all__ = ["render_report"]
 _BAR = 40
 _LABEL = 26
 _BOTTLENECKS = {
-    "worker-died": "a load worker died: what was measured until then is below, the plan was not carried out",
-    "not-sent": "some requests could not be sent (no file descriptor or local port, or too late): lower the rate or "
-    "concurrency, raise `ulimit -n`, or use --keep-alive",
-    "lag": "requests were sent late: the generator, not the service, limits the result; lower the rate, or give it "
-    "more --workers or an idler machine",
-    "cpu": "the generator used its whole core: the service may be faster than the rate says, and the times include "
-    "the generator's own queue; more --workers may show more",
+    "worker-died": N_(
+        "a load worker died ({died}): what was measured until then is below, the plan was not carried out"
+    ),
+    "samples-unwritable": N_(
+        "the samples could not be written ({died}): what was measured until then is below, the plan was not carried out"
+    ),
+    "not-sent": N_(
+        "{not_sent:count} {not_sent:plural:request|requests} could not be sent (no file descriptor or local port, or "
+        "too late): lower the rate or concurrency, raise `ulimit -n`, or use --keep-alive"
+    ),
+    "lag": N_(
+        "requests were sent late (p99 {lag:duration}): the generator, not the service, limits the result; lower the "
+        "rate, or give it more --workers or an idler machine"
+    ),
+    "starved": N_(
+        "the generator stood still or waited for a processor for {share:ratio} of the time, {still:duration} at the "
+        "longest: the times are in part its own, not the service's; give it an idler machine"
+    ),
+    "cpu": N_(
+        "the generator used its whole core: the service may be faster than the rate says, and the times include "
+        "the generator's own queue; more --workers may show more"
+    ),
 }
+_CLOSED = N_(
+    "Closed model, {clients:count} {clients:plural:client|clients}: each waits for its answer before it asks again. "
+    "While the service stands still nobody asks, so a standstill counts {clients:count} {clients:plural:time|times} at "
+    "most, and the percentiles leave out all who would have waited meanwhile. To see what they would have seen: --rate "
+    "(open model)."
+)
 
 
-def render_report(report: LoadReport) -> str:
-    """The whole report, ending with a newline."""
+def render_report(report: LoadReport, t: Translator | None = None) -> str:
+    """The whole report, ending with a newline.
+
+    Args:
+        report: What was found.
+        t: Says the notes in the reader's language; None: English.
+    """
+    t = t or translator("en")
     parts = [
+        _unknown(report, t),
         _head(report),
         _counts(report),
         _rates(report),
@@ -33,7 +64,7 @@ def render_report(report: LoadReport) -> str:
         _percentiles(report),
         _bars(report),
     ]
-    notes = _notes(report)
+    notes = _notes(report, t)
     return "\n\n".join(part for part in [*parts, notes] if part) + "\n"
 
 
@@ -50,7 +81,7 @@ def _head(report: LoadReport) -> str:
     if report.document_bytes is not None:
         rows.append(_row("Document length", f"{report.document_bytes} bytes"))
     if setup.model == "closed":
-        rows.append(_row("Concurrency level", setup.concurrency))
+        rows.append(_row("Concurrency level", setup.concurrency, "(closed model)"))
     elif setup.stages:
         rows.append(_row("Rate", setup.stages, "(open model)"))
     else:
@@ -137,11 +168,31 @@ def _bars(report: LoadReport) -> str:
     return "\n".join(rows)
 
 
-def _notes(report: LoadReport) -> str:
+def _unknown(report: LoadReport, t: Translator) -> str:
+    """Before everything else: that the numbers below are not the service's, and why."""
+    if report.trusted:
+        return ""
+    return t.say("UNKNOWN, and no statement about the service: {why}.", why=_bottleneck(report, t))
+
+
+def _bottleneck(report: LoadReport, t: Translator) -> str:
+    return t.say(
+        _BOTTLENECKS[report.bottleneck],
+        died=report.died,
+        not_sent=report.outcomes.get("not-sent", 0),
+        lag=report.lag_p99_s,
+        share=report.still_share,
+        still=report.still_longest_s,
+    )
+
+
+def _notes(report: LoadReport, t: Translator) -> str:
     rows = []
     if report.setup.model == "open":
         lags = f"50% {report.lag_p50_s * 1e3:.3f}, 99% {report.lag_p99_s * 1e3:.3f}, max {report.lag_max_s * 1e3:.3f}"
         rows.append(f"Sent after the planned time by (ms): {lags}")
-    if report.bottleneck:
-        rows.append(f"Note: {_BOTTLENECKS[report.bottleneck]}.")
+    if report.omits_waiting and report.percentiles_s:
+        rows.append(t.say("Note: {text}", text=t.say(_CLOSED, clients=report.setup.concurrency)))
+    if report.bottleneck and report.trusted:
+        rows.append(t.say("Note: {text}.", text=_bottleneck(report, t)))
     return "\n".join(rows)

@@ -19,7 +19,7 @@ import msgspec
 from breakroom.journal.records import Problem, Record, StreamClosed, StreamOpened, ToolCost
 from breakroom.journal.samples import SAMPLE_SIZE, Outcome
 from breakroom.load.histogram import Histogram
-from breakroom.load.messages import Done, Plan, Progress
+from breakroom.load.messages import Done, Plan, Progress, Still
 from breakroom.load.process import WorkerError, WorkerProcess
 from breakroom.load.target import Address, Target, TargetError, build_request, find_address, parse_target
 from breakroom.spec.arrivals import planned_spacing
@@ -36,6 +36,14 @@ _STOP_LEAD_NS = 50_000_000
 _GRACE_S = 5.0
 """How much longer than the requests' timeout a worker may take to end before it is killed."""
 _BUSY = 0.9
+MAX_STILL_NS = 500_000_000
+"""A worker that stood still for longer even once may have missed an outage, or made one up."""
+MAX_STILL_SHARE = 0.2
+"""Of its time: what it measures then is in good part its own waiting."""
+MAX_WAITED_SHARE = 0.5
+"""Of its time that it may have waited for a processor. Sharing one with the service on a small machine is below it."""
+_LEAST_STILL_NS = 250_000_000
+"""Shares are of something only where there was more than this: a load of some milliseconds has no share to speak of."""
 _MAX_LAG_NS = 5_000_000
 _MIN_LAG_NS = 1_000_000
 
@@ -293,7 +301,7 @@ class Stream:
                         t=monotonic_ns(),
                         trial=self.trial,
                         severity="error",
-                        code="worker-died",
+                        code=_code_of_death(worker),
                         params={"stream": self.name, "worker": share, "reason": _death(worker)},
                     )
                 )
@@ -332,24 +340,32 @@ class Stream:
             lag_p50_ns=lags.percentile(0.5),
             lag_p99_ns=lags.percentile(0.99),
             lag_max_ns=lags.maximum,
+            still_longest_ns=max((report.still.longest_ns for report in self.reports), default=0),
+            still_share=max((_still_share(report.still) for report in self.reports), default=0.0),
             bottleneck=self._bottleneck(lags),
         )
 
     def _bottleneck(self, lags: Histogram) -> str:
         """Why the generator's own limits, not the service's, show in the numbers; empty if they do not.
 
-        `worker-died`: a worker ended early. `not-sent`: requests for which there was no descriptor or local port, or
-        that were late by their whole deadline. `lag`: open model, the 99th percentile of lag is above the plan's
-        spacing (but 1 ms is granted) or above 5 ms. `cpu`: closed model, a worker used over 90 % of a core.
+        `samples-unwritable`, `worker-died`: a worker ended early. `not-sent`: requests for which there was no
+        descriptor or local port, or that were late by their whole deadline. `lag`: open model, the 99th percentile of
+        lag is above the plan's spacing (but 1 ms is granted) or above 5 ms. `starved`: a worker stood still, or waited
+        for a processor, for too long. `cpu`: closed model, a worker used over 90 % of a core.
         """
-        if any(_death(worker) for worker in self._workers):
-            return "worker-died"
+        deaths = [_code_of_death(worker) for worker in self._workers if _death(worker)]
+        if deaths:
+            return deaths[0]
         if any(report.progress.outcomes[Outcome.NOT_SENT] for report in self.reports):
             return "not-sent"
         if self.model == "open":
             allowed = min(_MAX_LAG_NS, max(_MIN_LAG_NS, planned_spacing(self.spec)))
-            return "lag" if lags.percentile(0.99) > allowed else ""
-        return "cpu" if any(report.busy_ratio > _BUSY for report in self.reports) else ""
+            if lags.percentile(0.99) > allowed:
+                return "lag"
+        if any(_starved(report.still) for report in self.reports):
+            return "starved"
+        busy = self.model == "closed" and any(report.busy_ratio > _BUSY for report in self.reports)
+        return "cpu" if busy else ""
 
     def _emit_cost(self, worker: WorkerProcess) -> None:
         if worker.progress is None:
@@ -380,6 +396,24 @@ def _death(worker: WorkerProcess) -> str:
     if worker.done is not None:
         return worker.done.error
     return worker.stderr.strip() or worker.exit_text
+
+
+def _code_of_death(worker: WorkerProcess) -> str:
+    """The code of the problem that an early end is."""
+    return "samples-unwritable" if worker.done is not None and worker.done.unwritable else "worker-died"
+
+
+def _starved(still: Still) -> bool:
+    """Whether the worker was kept from its work for so long that what it measured may be its own waiting."""
+    if still.longest_ns > MAX_STILL_NS:
+        return True
+    too_still = still.total_ns > max(_LEAST_STILL_NS, MAX_STILL_SHARE * still.wall_ns)
+    return too_still or still.waited_ns > max(_LEAST_STILL_NS, MAX_WAITED_SHARE * still.wall_ns)
+
+
+def _still_share(still: Still) -> float:
+    """The share of its time in which the worker stood still or waited for a processor, as far as either tells."""
+    return min(1.0, max(still.total_ns, still.waited_ns) / still.wall_ns) if still.wall_ns else 0.0
 
 
 def _counts_of_dead(progress: Progress | None, path: Path) -> tuple[int, int, int]:

@@ -26,7 +26,7 @@ PERCENTILES = (50, 66, 75, 80, 90, 95, 98, 99, 99.9, 100)
 """Those that `ab` prints, and 99.9."""
 
 _BINS = 11
-_UNTRUSTED = frozenset({"worker-died", "not-sent", "lag"})
+_UNTRUSTED = frozenset({"worker-died", "samples-unwritable", "not-sent", "lag", "starved"})
 _OK, _SOME_FAILED, _UNKNOWN = 0, 1, 3
 
 
@@ -109,8 +109,14 @@ class LoadReport:
     lag_p50_s: float
     lag_p99_s: float
     lag_max_s: float
+    still_longest_s: float
+    """The longest that a worker stood still although it had something to do."""
+    still_share: float
+    """The share of its time in which the worst worker stood still or waited for a processor."""
     bottleneck: str
     """See `Stream`: why the generator limited the result; empty: it did not."""
+    died: str
+    """How the first worker that ended early ended; empty: none did."""
     generator_cpu: tuple[float, ...]
     """Each worker's CPU time ÷ wall time."""
     aborted: bool
@@ -127,19 +133,42 @@ class LoadReport:
         return self.completed - self.ok
 
     @property
+    def trusted(self) -> bool:
+        """Whether the numbers are the service's: the generator did what was asked of it, when it was asked."""
+        return self.bottleneck not in _UNTRUSTED
+
+    @property
+    def omits_waiting(self) -> bool:
+        """Whether the latencies leave out what users would have waited while the service stood still (closed model)."""
+        return self.setup.model == "closed"
+
+    @property
     def exit_code(self) -> int:
         """0: all ok. 1: some failed. 3: aborted, nothing measured, or the generator kept the plan from being met."""
-        if self.aborted or not self.completed or self.bottleneck in _UNTRUSTED:
+        if self.aborted or not self.completed or not self.trusted:
             return _UNKNOWN
         return _SOME_FAILED if self.failed else _OK
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values; the keys are the fields' names, and `ok`, `failed` and `exit_code`."""
-        return {**asdict(self), "ok": self.ok, "failed": self.failed, "exit_code": self.exit_code}
+        """As JSON values; the keys are the fields' names, and those of the properties."""
+        return {
+            **asdict(self),
+            "ok": self.ok,
+            "failed": self.failed,
+            "trusted": self.trusted,
+            "omits_waiting": self.omits_waiting,
+            "exit_code": self.exit_code,
+        }
 
 
 def summarise(
-    setup: LoadSetup, paths: Sequence[Path], closed: StreamClosed, workers: Sequence[Done], *, aborted: bool
+    setup: LoadSetup,
+    paths: Sequence[Path],
+    closed: StreamClosed,
+    workers: Sequence[Done],
+    *,
+    aborted: bool,
+    died: str = "",
 ) -> LoadReport:
     """Compute the report.
 
@@ -149,6 +178,7 @@ def summarise(
         closed: What the stream said at its end.
         workers: The final reports of the workers that lived to give one.
         aborted: Whether it was interrupted.
+        died: How the first worker that ended early ended.
     """
     samples = np.concatenate([read_samples(path) for path in paths])
     good = samples[samples["outcome"] == Outcome.OK]
@@ -183,7 +213,10 @@ def summarise(
         lag_p50_s=closed.lag_p50_ns / 1e9,
         lag_p99_s=closed.lag_p99_ns / 1e9,
         lag_max_s=closed.lag_max_ns / 1e9,
+        still_longest_s=closed.still_longest_ns / 1e9,
+        still_share=round(closed.still_share, 3),
         bottleneck=closed.bottleneck,
+        died=died,
         generator_cpu=tuple(round(report.busy_ratio, 3) for report in workers),
         aborted=aborted,
     )

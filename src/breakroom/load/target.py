@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from breakroom import __version__
+from breakroom.load.outcomes import of_this_machine
 
 __all__ = ["Address", "Target", "TargetError", "build_request", "find_address", "parse_target"]
 
@@ -137,12 +138,15 @@ async def find_address(target: Target, *, check: bool) -> Address:
         check: Whether it is an error if nothing listens.
 
     Raises:
-        TargetError: the name does not resolve; or, if `check`, nothing accepts connections there.
+        TargetError: the name does not resolve; or, if `check`, nothing accepts connections there. Code `no-resources`:
+            this machine has no descriptor or port to find out.
     """
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except OSError as error:
+        if of_this_machine(error.errno):
+            raise _no_resources(target, error) from error
         raise TargetError(
             "unresolvable",
             f"no address is known for the host {target.host!r} ({error.strerror}); is it spelled right?",
@@ -158,6 +162,8 @@ async def find_address(target: Target, *, check: bool) -> Address:
             problem = error
         else:
             return address
+    if check and isinstance(problem, OSError) and of_this_machine(problem.errno):
+        raise _no_resources(target, problem) from problem
     if check:
         raise TargetError(
             "not-listening",
@@ -172,6 +178,14 @@ async def _try_connect(address: Address) -> None:
         _, writer = await asyncio.open_connection(address.host, address.port, family=address.family)
     writer.close()
     await writer.wait_closed()
+
+
+def _no_resources(target: Target, error: OSError) -> TargetError:
+    return TargetError(
+        "no-resources",
+        f"no connection to {target.authority} could be begun: {error.strerror}; this machine is at its limit, "
+        "which says nothing about the service (`ulimit -n`, net.ipv4.ip_local_port_range)",
+    )
 
 
 def _reason(problem: Exception | None) -> str:

@@ -8,6 +8,7 @@ and ends at once. On Linux the kernel also kills it with its parent.
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import os
 import resource
@@ -22,7 +23,7 @@ import msgspec
 
 from breakroom.journal.samples import SampleWriter
 from breakroom.load.client import Client
-from breakroom.load.messages import Cost, Done, Go, Plan, Progress, Ready, Stop, ToWorker, encode
+from breakroom.load.messages import Cost, Done, Go, Plan, Progress, Ready, Still, Stop, ToWorker, encode
 from breakroom.load.models import Model, make_model
 from breakroom.load.poller import READ, Poller
 
@@ -30,6 +31,9 @@ __all__ = ["main"]
 
 _FLUSH_NS = 50_000_000
 _PROGRESS_NS = 200_000_000
+_NORMAL_LATE_NS = 5_000_000
+"""So much later than asked for any turn may come: a batch of requests, an operating system's scheduler."""
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 _PR_SET_PDEATHSIG = 1
 _PR_SET_TIMERSLACK = 29
 
@@ -114,6 +118,8 @@ class _Run:
         self._poller = Poller()
         self._client = Client(plan, writer, self._poller)
         self._started = monotonic_ns()
+        self._still_longest = 0
+        self._still_total = 0
 
     def until_done(self, t0: int) -> Done:
         """Carry the plan out from `t0` to its end or until told to stop.
@@ -123,20 +129,26 @@ class _Run:
         """
         model = make_model(self._plan, self._client, t0)
         self._poller.watch(self._control.fileno(), READ)
-        error = ""
-        begun, cpu_begun = monotonic_ns(), process_time_ns()
+        failure: OSError | None = None
+        begun, cpu_begun, waited = monotonic_ns(), process_time_ns(), _waited_ns()
         try:
             self._loop(model)
         except OSError as problem:
-            error = f"{type(problem).__name__}: {problem}"
+            failure = problem
         wall = max(1, monotonic_ns() - max(begun, t0))
         busy_ratio = (process_time_ns() - cpu_begun) / wall
+        still = Still(
+            wall_ns=wall,
+            longest_ns=self._still_longest,
+            total_ns=self._still_total,
+            waited_ns=_waited_ns() - waited,
+        )
         try:
             self._client.close()
             self._writer.close()
         except OSError as problem:
-            error = error or f"{type(problem).__name__}: {problem}"
-        return self._done(busy_ratio, error)
+            failure = failure or problem
+        return self._done(busy_ratio, still, failure)
 
     def _loop(self, model: Model) -> None:
         client, poller, writer = self._client, self._poller, self._writer
@@ -159,6 +171,10 @@ class _Run:
                 if now >= client.next_deadline:
                     client.expire(now)
                 if now >= next_flush:
+                    late = now - next_flush
+                    if late > _NORMAL_LATE_NS:
+                        self._still_total += late
+                        self._still_longest = max(self._still_longest, late)
                     next_flush = now + _FLUSH_NS
                     writer.flush()
                     client.sweep()
@@ -185,16 +201,18 @@ class _Run:
             cost=_cost(self._started),
         )
 
-    def _done(self, busy_ratio: float, error: str) -> Done:
+    def _done(self, busy_ratio: float, still: Still, failure: OSError | None) -> Done:
         client = self._client
         return Done(
             progress=self._progress(),
             lags=client.lags.sparse(),
             lag_max_ns=client.lags.maximum,
             busy_ratio=busy_ratio,
+            still=still,
             server=client.server,
             document_bytes=client.document_bytes,
-            error=error,
+            error="" if failure is None else f"{type(failure).__name__}: {failure}",
+            unwritable=failure is not None and failure.errno in _NO_ROOM,
         )
 
 
@@ -237,6 +255,18 @@ def _prepare_process() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (ValueError, OSError):
         return  # macOS refuses "unlimited"; the limit that we started with stays
+
+
+def _waited_ns() -> int:
+    """How long we were ready to run and had no processor, as the kernel counts it; 0 where it does not tell.
+
+    The second number of schedstat (Documentation/scheduler/sched-stats.rst). What a quota of CPU time took is in it, a
+    stop by a signal is not.
+    """
+    try:
+        return int(Path("/proc/self/schedstat").read_bytes().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _cost(started: int) -> Cost:

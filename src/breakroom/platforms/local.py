@@ -18,10 +18,12 @@ import msgspec
 from breakroom.engine.shell import protocol
 from breakroom.engine.shell.cgroups import find_controller, sweep_leftovers
 from breakroom.engine.shell.freezer import freezer_means
+from breakroom.engine.shell.pulse import Stretch
 from breakroom.engine.shell.throttle import throttle_means
 from breakroom.journal.records import (
     HealthChanged,
     LogCaptured,
+    PartStalled,
     Problem,
     Record,
     RotationChanged,
@@ -141,7 +143,9 @@ class LocalDeployment(LocalActs):
 
     async def open(self, runs_as: Any, spec: ServiceSpec, memory: Any) -> None:
         """Start the engine, create the service, learn its port."""
-        client = await EngineClient.start(self._logs, on_pushed=self._pushed, on_death=self._died)
+        client = await EngineClient.start(
+            self._logs, on_pushed=self._pushed, on_death=self._died, on_still=self._stood_still
+        )
         self._engine = client
         self._runs_as = runs_as
         marker, logs = client.marker, str(self._logs)
@@ -157,6 +161,7 @@ class LocalDeployment(LocalActs):
             within=_START_SECONDS,
         )
         self.endpoint = Endpoint(host=answer["hosts"][0], port=answer["port"])
+        client.watch()
 
     async def abandon(self) -> None:
         """End the engine without ceremony."""
@@ -300,6 +305,19 @@ class LocalDeployment(LocalActs):
             )
         )
 
+    def _stood_still(self, stretch: Stretch) -> None:
+        """The engine did."""
+        self._emit(
+            PartStalled(
+                t=stretch.t,
+                trial=self._trial,
+                part="engine",
+                since=stretch.since,
+                still_ns=stretch.still_ns,
+                longest_ns=stretch.longest_ns,
+            )
+        )
+
     def _pushed(self, message: protocol.Pushed) -> None:
         for record in self._records(message):
             self._emit(record)
@@ -319,7 +337,7 @@ class LocalDeployment(LocalActs):
             case protocol.Log(t=t, task=task, file=file, tail=tail):
                 path = str((self._logs / file).relative_to(self._directory))
                 return [LogCaptured(t=t, trial=trial, task=task, file=path, tail=tail)]
-            case protocol.Reply():
+            case protocol.Reply() | protocol.Pong():
                 return []
             case _:
                 kind = _SAME_FIELDS[type(message)]
@@ -330,6 +348,7 @@ _SAME_FIELDS: dict[type, type[Any]] = {
     protocol.Rotation: RotationChanged,
     protocol.Health: HealthChanged,
     protocol.UpdateState: UpdateChanged,
+    protocol.Stalled: PartStalled,
     protocol.EngineProblem: Problem,
 }
 """Messages whose fields are those of a record, name for name."""

@@ -24,6 +24,7 @@ from breakroom.engine.shell.cgroups import sweep_leftovers
 from breakroom.engine.shell.channel import LineChannel
 from breakroom.engine.shell.command import MARKER
 from breakroom.engine.shell.procfs import kill_marked, marked_processes
+from breakroom.engine.shell.pulse import Pulse, Stretch
 from breakroom.platforms.base import PlatformError
 
 __all__ = ["EngineClient"]
@@ -46,6 +47,7 @@ class EngineClient:
         *,
         on_pushed: Callable[[protocol.Pushed], None],
         on_death: Callable[[str], None],
+        on_still: Callable[[Stretch], None],
     ) -> None:
         self.process = process
         self.marker = f"{os.getpid()}-{secrets.token_hex(8)}"
@@ -56,7 +58,11 @@ class EngineClient:
         self._waiting: dict[int, asyncio.Future[protocol.Reply]] = {}
         self._dead = ""
         self._closing = False
-        self._channel = LineChannel(asyncio.get_running_loop(), sock, self._received, self._lost)
+        loop = asyncio.get_running_loop()
+        self._channel = LineChannel(loop, sock, self._received, self._lost)
+        self._pulse = Pulse(
+            loop, ask=lambda n: self._channel.send(protocol.encode(protocol.Ping(id=n))), tell=on_still
+        )
 
     @classmethod
     async def start(
@@ -65,6 +71,7 @@ class EngineClient:
         *,
         on_pushed: Callable[[protocol.Pushed], None],
         on_death: Callable[[str], None],
+        on_still: Callable[[Stretch], None],
     ) -> EngineClient:
         """Start an engine whose complaints go to `directory/engine.log`.
 
@@ -88,7 +95,11 @@ class EngineClient:
         except OSError as error:
             ours.close()
             raise PlatformError("engine-failed", f"the engine cannot be started: {error}") from error
-        return cls(process, ours, errors, on_pushed=on_pushed, on_death=on_death)
+        return cls(process, ours, errors, on_pushed=on_pushed, on_death=on_death, on_still=on_still)
+
+    def watch(self) -> None:
+        """From now on ask whether the engine still turns; `on_still` hears of it when it did not."""
+        self._pulse.start()
 
     async def ask(self, make: Callable[[int], protocol.Request], *, within: float = _ANSWER_SECONDS) -> Any:
         """Send the request that `make` builds from its id, and return the reply's result.
@@ -116,6 +127,7 @@ class EngineClient:
     async def close(self) -> list[str]:
         """End the engine, which kills whatever it still runs, and sweep behind it. Returns what is still there."""
         self._closing = True
+        self._pulse.stop()
         self._dead = self._dead or "the engine was ended"
         self._channel.close()
         try:
@@ -129,6 +141,9 @@ class EngineClient:
 
     def _received(self, line: bytes) -> None:
         message = protocol.decode_pushed(line)
+        if isinstance(message, protocol.Pong):
+            self._pulse.answered(message.id, message.t)
+            return
         if not isinstance(message, protocol.Reply):
             self._on_pushed(message)
             return
@@ -140,6 +155,7 @@ class EngineClient:
         """The engine's end of the socket closed although nobody asked for it."""
         if self._closing:
             return
+        self._pulse.stop()
         # Once and at once: this is on the loop, and `close` looks again.
         _sweep(self.marker, tries=1)
         self._dead = f"the engine (pid {self.process.pid}) ended unexpectedly{self._last_words()}"

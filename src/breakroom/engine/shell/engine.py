@@ -29,6 +29,7 @@ from breakroom.engine.shell.driver import Done, Driver
 from breakroom.engine.shell.ingress_link import IngressLink
 from breakroom.engine.shell.node import Node
 from breakroom.engine.shell.processes import Children, Ended
+from breakroom.engine.shell.pulse import Stretch
 from breakroom.engine.shell.requests import Requests, task_info
 from breakroom.engine.shell.stats import Row, Sampler
 from breakroom.ingress import messages
@@ -49,7 +50,11 @@ class Engine:
         self.background = Background(loop)
         self.children = Children(loop, self._after_ends)
         self.ingress = IngressLink(
-            loop, self.children, on_event=self._ingress_event, on_death=self._ingress_died
+            loop,
+            self.children,
+            on_event=self._ingress_event,
+            on_death=self._ingress_died,
+            on_still=self._ingress_still,
         )
         self.core = Orchestrator()
         self.driver = Driver(loop, self.core, carry_out=self._carry_out, refused=self._refused)
@@ -59,6 +64,7 @@ class Engine:
         self.marker = ""
         self._channel = LineChannel(loop, control, self._request, self.die)
         self._requests = Requests(self)
+        self._lacked = False
         loop.add_signal_handler(signal.SIGTERM, self.die)
         loop.set_exception_handler(self._failed)
 
@@ -73,6 +79,7 @@ class Engine:
             children=self.children,
             feed=self.driver.feed,
             log_over=self._log_over,
+            lacking=self._lacking,
             memory_means=hello.memory,
         )
         self.acts = Acts(self.node)
@@ -112,7 +119,18 @@ class Engine:
         return found
 
     def die(self) -> None:
-        """Kill everything and end this process at once: nobody is left to run it for."""
+        """Kill everything and end this process at once: nobody is left to run it for.
+
+        Whatever fails on the way (without descriptors not even /proc can be read), the process ends: the kernel then
+        kills its replicas, and the main process what is left by its mark.
+        """
+        try:
+            self._kill_everything()
+        finally:
+            sys.stderr.flush()
+            os._exit(0)
+
+    def _kill_everything(self) -> None:
         if self.node is not None:
             # Who may use no CPU time would be slow to die.
             self.node.throttle.close()
@@ -124,8 +142,6 @@ class Engine:
             self.node.memory.close()
             self.node.freezer.close()
             self.node.throttle.tidy()
-        sys.stderr.flush()
-        os._exit(0)
 
     # --- from the core ----------------------------------------------------------------------------------------
 
@@ -163,6 +179,12 @@ class Engine:
     def _log_over(self, task: str, file: str, tail: str) -> None:
         self.push(protocol.Log(t=time.monotonic_ns(), task=task, file=file, tail=tail))
 
+    def _lacking(self, message: str) -> None:
+        # Once: what follows is of the same kind, and there may be much of it.
+        if not self._lacked:
+            self._lacked = True
+            self.problem("error", "engine-limited", message=message)
+
     def _sample(self) -> list[Row]:
         return list(self.node.sample()) if self.node is not None else []
 
@@ -195,10 +217,24 @@ class Engine:
     def _ingress_died(self, ended: Ended) -> None:
         self.problem("error", "ingress-died", message=f"the ingress ended with status {ended.returncode}")
 
+    def _ingress_still(self, stretch: Stretch) -> None:
+        self.push(
+            protocol.Stalled(
+                t=stretch.t,
+                part="ingress",
+                since=stretch.since,
+                still_ns=stretch.still_ns,
+                longest_ns=stretch.longest_ns,
+            )
+        )
+
     # --- from the main process --------------------------------------------------------------------------------
 
     def _request(self, line: bytes) -> None:
         request = protocol.decode_request(line)
+        if isinstance(request, protocol.Ping):
+            self.push(protocol.Pong(id=request.id, t=time.monotonic_ns()))
+            return
         self.background.start(self._requests.answer(request), name=f"{type(request).__name__} {request.id}")
 
     def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

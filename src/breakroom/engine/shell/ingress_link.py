@@ -20,6 +20,7 @@ import msgspec
 from breakroom.engine.shell import protocol
 from breakroom.engine.shell.channel import LineChannel
 from breakroom.engine.shell.processes import Children, Ended, kill_group
+from breakroom.engine.shell.pulse import Pulse, Stretch
 from breakroom.ingress import messages
 from breakroom.ingress.link import LinkSpec
 
@@ -41,7 +42,8 @@ class IngressError(Exception):
 class IngressLink:
     """One ingress process.
 
-    `on_event` gets every pushed message but the answers to `publish`; `on_death` is called if the process ends unasked.
+    `on_event` gets every pushed message but the answers to `publish`; `on_death` is called if the process ends unasked,
+    `on_still` when it stood still.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class IngressLink:
         *,
         on_event: Callable[[messages.Event], None],
         on_death: Callable[[Ended], None],
+        on_still: Callable[[Stretch], None] = lambda _stretch: None,
     ) -> None:
         self._loop = loop
+        self._pulse = Pulse(loop, ask=lambda n: self._send(messages.Ping(number=n)), tell=on_still)
         self._children = children
         self._on_event = on_event
         self._on_death = on_death
@@ -101,6 +105,7 @@ class IngressLink:
             ) from None
         if isinstance(answer, messages.Error):
             raise IngressError(answer.code, answer.message)
+        self._pulse.start()
         return answer.port, answer.hosts
 
     def enter(self, task: str, host: str, port: int, pid: int) -> None:
@@ -164,6 +169,7 @@ class IngressLink:
     async def close(self) -> None:
         """End the process and wait until it is gone."""
         self._closing = True
+        self._pulse.stop()
         if self._channel is not None:
             await self._channel.drained()
             self._channel.close()
@@ -185,6 +191,8 @@ class IngressLink:
         waiting = self._published
         if isinstance(message, messages.Published | messages.Error) and waiting and not waiting.done():
             waiting.set_result(message)
+        elif isinstance(message, messages.Pong):
+            self._pulse.answered(message.number, message.t)
         elif isinstance(message, messages.StatsReport) and self._stats:
             asked = self._stats.popleft()
             if not asked.done():
@@ -193,6 +201,7 @@ class IngressLink:
             self._on_event(message)
 
     def _exited(self, ended: Ended) -> None:
+        self._pulse.stop()
         self._ended.set_result(ended)
         if self._published is not None and not self._published.done():
             text = f"the ingress ended with status {ended.returncode} before it published the port"

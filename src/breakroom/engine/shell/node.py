@@ -46,6 +46,7 @@ from breakroom.engine.shell.command import (
 )
 from breakroom.engine.shell.freezer import Freezer
 from breakroom.engine.shell.ingress_link import IngressLink
+from breakroom.engine.shell.limits import machine_lacks
 from breakroom.engine.shell.memory import MemoryLimits
 from breakroom.engine.shell.ports import NoFreePortError, PortPool
 from breakroom.engine.shell.pressure import Pressure
@@ -80,7 +81,10 @@ class _Place:
 
 
 class Node:
-    """Runs tasks. `log_over` is told of each task that has ended, with the tail of its log."""
+    """Runs tasks.
+
+    `log_over` is told of each task that has ended, with the tail of its log; `lacking` of what this machine ran out of.
+    """
 
     def __init__(
         self,
@@ -92,6 +96,7 @@ class Node:
         children: Children,
         feed: Feed,
         log_over: Callable[[str, str, str], None],
+        lacking: Callable[[str], None] = lambda _message: None,
         memory_means: str = "",
     ) -> None:
         self._loop = loop
@@ -101,6 +106,7 @@ class Node:
         self._children = children
         self._feed = feed
         self._log_over = log_over
+        self._lacking = lacking
         self._places: dict[str, _Place] = {}
         self._running: dict[int, str] = {}
         self._just_ended: list[str] = []
@@ -144,7 +150,11 @@ class Node:
         try:
             check_program(task.spec)
             port = self.ports.take()
-        except (CommandError, NoFreePortError) as error:
+        except CommandError as error:
+            self._feed(TaskRejected(task.id, str(error)), None)
+            return
+        except (NoFreePortError, OSError) as error:
+            self._lacking(f"{task.id} could be given no port: {error}")
             self._feed(TaskRejected(task.id, str(error)), None)
             return
         self._places[task.id] = _Place(task, port)
@@ -160,6 +170,8 @@ class Node:
             self.memory.tidy()
             self.ports.give_back(place.port)
             program = command_line(task.spec, place.port)[0]
+            if lacked := machine_lacks(error):
+                self._lacking(f"{task.id} could not be started: {lacked}")
             self._feed(TaskStartFailed(task.id, f"cannot run {program}: {error.strerror or error}"), None)
             return
         place.pid = pid
@@ -326,6 +338,8 @@ class Node:
             return
         place.probe = None
         place.probe_ns = result.duration_ns
+        if result.lacked:
+            self._lacking(f"{task.id} could not be probed: {result.lacked}")
         self._feed(ProbeFinished(task.id, result.ok, result.output), result.t)
 
     async def _run_test(self, task: Task, port: int) -> ProbeResult:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
+from breakroom.engine.shell.limits import machine_lacks
 from breakroom.engine.shell.processes import Children, Ended, kill_group
 
 __all__ = ["OUTPUT_LIMIT", "ProbeResult", "probe_command", "probe_http"]
@@ -34,11 +35,13 @@ class ProbeResult:
     ok: bool
     output: str
     duration_ns: int
+    lacked: str = ""
+    """What this machine lacked, so that the probe could not be made and says nothing about the task; empty: nothing."""
 
 
-def _result(begun: int, *, ok: bool, output: str) -> ProbeResult:
+def _result(begun: int, *, ok: bool, output: str, lacked: str = "") -> ProbeResult:
     now = time.monotonic_ns()
-    return ProbeResult(t=now, ok=ok, output=output[:OUTPUT_LIMIT], duration_ns=now - begun)
+    return ProbeResult(t=now, ok=ok, output=output[:OUTPUT_LIMIT], duration_ns=now - begun, lacked=lacked)
 
 
 async def probe_command(
@@ -53,11 +56,19 @@ async def probe_command(
         if not ended.done():
             ended.set_result(end.returncode)
 
-    with _Output(loop) as output:
+    try:
+        collecting = _Output(loop)
+    except OSError as error:
+        return _result(
+            begun, ok=False, output=f"cannot run {argv[0]}: {error.strerror}", lacked=machine_lacks(error)
+        )
+    with collecting as output:
         try:
             pid = children.spawn(argv, env=env, cwd=cwd, output=output.writer, on_exit=on_exit)
         except OSError as error:
-            return _result(begun, ok=False, output=f"cannot run {argv[0]}: {error.strerror}")
+            return _result(
+                begun, ok=False, output=f"cannot run {argv[0]}: {error.strerror}", lacked=machine_lacks(error)
+            )
         output.close_writer()
         try:
             async with asyncio.timeout(timeout_s):
@@ -119,7 +130,8 @@ async def probe_http(target: str, port: int, *, timeout_s: float) -> ProbeResult
     except TimeoutError:
         return _result(begun, ok=False, output=f"no answer to GET {path} within {timeout_s:g} s")
     except OSError as error:
-        return _result(begun, ok=False, output=f"GET {path}: {error.strerror or error}")
+        text = f"GET {path}: {error.strerror or error}"
+        return _result(begun, ok=False, output=text, lacked=machine_lacks(error))
     status_line, _, rest = head.partition(b"\r\n")
     words = status_line.split()
     if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():

@@ -27,6 +27,8 @@ __all__ = [
     "KillThroughApi",
     "Log",
     "Pause",
+    "Ping",
+    "Pong",
     "ProcessState",
     "Pushed",
     "Remove",
@@ -39,6 +41,7 @@ __all__ = [
     "Scale",
     "SignalInside",
     "SignalTask",
+    "Stalled",
     "Start",
     "Stats",
     "Stop",
@@ -201,6 +204,10 @@ class View(_Request, frozen=True, kw_only=True, tag="view"):
     name: Literal["service-ls", "service-ps", "node-ls", "docker-ps"]
 
 
+class Ping(_Request, frozen=True, kw_only=True, tag="ping"):
+    """Whether the engine still turns. Answered by `Pong`, at once and without a task."""
+
+
 class Cost(_Request, frozen=True, kw_only=True, tag="cost"):
     """What the engine and the ingress have used so far. Result: a list of `CostOf`."""
 
@@ -235,6 +242,7 @@ Request = (
     | Rollback
     | Impair
     | View
+    | Ping
     | Cost
     | Remove
 )
@@ -317,6 +325,23 @@ class Stats(_Pushed, frozen=True, kw_only=True, tag="stats"):
     rows: tuple[tuple[str, int, int | None, int], ...]
 
 
+class Pong(_Pushed, frozen=True, kw_only=True, tag="pong"):
+    """The engine came to the `Ping` of that id at `t`."""
+
+    id: int
+    t: int
+
+
+class Stalled(_Pushed, frozen=True, kw_only=True, tag="stalled"):
+    """A part of breakroom stood still; the fields are those of the journal's `PartStalled`."""
+
+    t: int
+    part: str
+    since: int
+    still_ns: int
+    longest_ns: int
+
+
 class Log(_Pushed, frozen=True, kw_only=True, tag="log"):
     """A task is over; its log is in `file` (a name within the logs directory) and ended with `tail`."""
 
@@ -335,7 +360,7 @@ class EngineProblem(_Pushed, frozen=True, kw_only=True, tag="problem"):
     params: dict[str, Any] = {}
 
 
-Pushed = Reply | TaskInfo | Rotation | Health | UpdateState | Stats | Log | EngineProblem
+Pushed = Reply | Pong | TaskInfo | Rotation | Health | UpdateState | Stats | Stalled | Log | EngineProblem
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True):

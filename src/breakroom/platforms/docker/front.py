@@ -22,9 +22,10 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from breakroom.engine.shell.channel import LineChannel
+from breakroom.engine.shell.pulse import Pulse, Stretch
 from breakroom.ingress import messages
 from breakroom.ingress.link import LinkSpec
-from breakroom.journal.records import Problem, RotationChanged, ToolCost
+from breakroom.journal.records import PartStalled, Problem, RotationChanged, ToolCost
 from breakroom.platforms.base import Emit, Endpoint, PlatformError
 
 __all__ = ["LOOPBACK", "Front", "FrontKind", "IngressFront", "NativeFront", "hosts_of", "taken"]
@@ -134,6 +135,11 @@ class IngressFront:
         self._told: dict[str, tuple[bool, str]] = {}
         self._hosts: tuple[str, ...] = ()
         self._closing = False
+        self._pulse = Pulse(
+            asyncio.get_running_loop(),
+            ask=lambda n: self._send(messages.Ping(number=n)),
+            tell=self._stood_still,
+        )
 
     @classmethod
     async def start(
@@ -209,6 +215,7 @@ class IngressFront:
     async def close(self) -> tuple[str, ...]:
         """End the process and look whether it and its port are gone. May be called again."""
         self._closing = True
+        self._pulse.stop()
         channel, self._channel = self._channel, None
         if channel is not None:
             with contextlib.suppress(TimeoutError):
@@ -255,6 +262,19 @@ class IngressFront:
             raise PlatformError("ingress-silent", text) from None
         self._hosts = answer.hosts
         self.endpoint = Endpoint(host=answer.hosts[0], port=answer.port)
+        self._pulse.start()
+
+    def _stood_still(self, stretch: Stretch) -> None:
+        self._emit(
+            PartStalled(
+                t=stretch.t,
+                trial=self._trial,
+                part="ingress",
+                since=stretch.since,
+                still_ns=stretch.still_ns,
+                longest_ns=stretch.longest_ns,
+            )
+        )
 
     def _send(self, message: messages.Command) -> None:
         if self._channel is not None:
@@ -278,6 +298,8 @@ class IngressFront:
                 self._problem("warning", f"ingress-{code}", text)
             case messages.Rotation():
                 self._rotated(message)
+            case messages.Pong(number=number, t=t):
+                self._pulse.answered(number, t)
             case messages.StatsReport():
                 if self._report is not None and not self._report.done():
                     self._report.set_result(message)
@@ -307,6 +329,7 @@ class IngressFront:
 
     async def _ended(self, process: asyncio.subprocess.Process) -> None:
         status = await process.wait()
+        self._pulse.stop()
         if self._closing:
             return
         text = f"the ingress ended with status {status}{self._last_words()}"
