@@ -36,6 +36,7 @@ from breakroom.journal.records import (
     StreamOpened,
     TaskChanged,
     TaskStats,
+    ToolCost,
     TrialEnded,
     TrialStarted,
     UpdateChanged,
@@ -114,6 +115,8 @@ class TrialFacts:
     last_t: int
     scaling_decided: tuple[ScalingDecided, ...] = ()
     """The autoscaler's decisions."""
+    costs: tuple[ToolCost, ...] = ()
+    """What breakroom's own processes used for this trial."""
     contender: dict[str, Any] = field(default_factory=dict)
     """This contender as builtins, from the plan."""
 
@@ -270,6 +273,7 @@ def trial_facts(records: Iterable[Record]) -> TrialFacts | None:
         health=_by_time(kinds.get(HealthChanged, [])),
         updates=_by_time(kinds.get(UpdateChanged, [])),
         stats=_by_time(kinds.get(TaskStats, [])),
+        costs=tuple(kinds.get(ToolCost, [])),
         actions=actions_of(kinds.get(ActionChanged, [])),
         scaling_decided=_by_time(kinds.get(ScalingDecided, [])),
         opened={opened.stream: opened for opened in kinds.get(StreamOpened, [])},

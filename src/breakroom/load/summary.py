@@ -20,7 +20,7 @@ from breakroom.journal.records import StreamClosed
 from breakroom.journal.samples import NOT_REACHED, Outcome, read_samples
 from breakroom.load.messages import Done
 
-__all__ = ["PERCENTILES", "Bin", "LoadReport", "LoadSetup", "PhaseSpread", "summarise"]
+__all__ = ["PERCENTILES", "Bin", "LoadReport", "LoadSetup", "PhaseSpread", "ToolProcess", "summarise"]
 
 PERCENTILES = (50, 66, 75, 80, 90, 95, 98, 99, 99.9, 100)
 """Those that `ab` prints, and 99.9."""
@@ -69,6 +69,16 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolProcess:
+    """What one of breakroom's own processes used, from its start to the report."""
+
+    process: str
+    """`main`, or `load` for a worker."""
+    cpu_s: float
+    max_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
     """What a load found. `None` where there was nothing to compute it from."""
 
@@ -113,6 +123,7 @@ class LoadReport:
     """See `Stream`: why the generator limited the result; empty: it did not."""
     generator_cpu: tuple[float, ...]
     """Each worker's CPU time ÷ wall time."""
+    tool: tuple[ToolProcess, ...]
     aborted: bool
     """It was interrupted before its plan was done."""
 
@@ -139,7 +150,13 @@ class LoadReport:
 
 
 def summarise(
-    setup: LoadSetup, paths: Sequence[Path], closed: StreamClosed, workers: Sequence[Done], *, aborted: bool
+    setup: LoadSetup,
+    paths: Sequence[Path],
+    closed: StreamClosed,
+    workers: Sequence[Done],
+    *,
+    tool: Sequence[ToolProcess],
+    aborted: bool,
 ) -> LoadReport:
     """Compute the report.
 
@@ -148,6 +165,7 @@ def summarise(
         paths: The sample files.
         closed: What the stream said at its end.
         workers: The final reports of the workers that lived to give one.
+        tool: What breakroom itself used.
         aborted: Whether it was interrupted.
     """
     samples = np.concatenate([read_samples(path) for path in paths])
@@ -185,6 +203,7 @@ def summarise(
         lag_max_s=closed.lag_max_ns / 1e9,
         bottleneck=closed.bottleneck,
         generator_cpu=tuple(round(report.busy_ratio, 3) for report in workers),
+        tool=tuple(tool),
         aborted=aborted,
     )
 
