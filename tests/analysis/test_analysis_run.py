@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from breakroom.analysis.metrics import operator_time
 from breakroom.analysis.results import RunResults, TrialResults
 from breakroom.analysis.run import analyse
 from breakroom.journal.records import Problem
@@ -273,6 +274,22 @@ def test_a_run_of_five_repeats_has_medians_intervals_and_a_verdict(kit: Kit) -> 
     assert (compared.better, compared.worse) == ("orchestrated", "single")
     assert compared.difference == pytest.approx(3.5)
     assert compared.beyond_noise is True
+    known = {name for name, spread in by_name["single"].metrics.items() if spread.median is not None}
+    both = {name for name in known if by_name["orchestrated"].metrics[name].median is not None}
+    assert {one.metric for one in drill.comparisons} == both | {"operator_minutes"}
+    assert all(one.beyond_noise is not None for one in drill.comparisons)
+
+
+def test_the_operators_time_is_zero_where_it_came_back_alone_and_unknown_where_it_did_not(kit: Kit) -> None:
+    results = analyse(full_scene(kit).journal())
+    (drill,) = results.drills
+    times = {contender.name: contender.operator_time for contender in drill.contenders}
+    assert (times["orchestrated"].median, times["orchestrated"].modelled) == (0.0, False)
+    assert times["single"].median == pytest.approx(3.507)
+    assert times["single"].ci95_low is not None
+    assert times["single"].modelled
+    alone = next(trial for trial in results.trials if trial.contender == "orchestrated")
+    assert operator_time(msgspec.structs.replace(alone, recovery_time_s=None)) is None
 
 
 def test_a_planned_trial_that_never_ran_counts_as_unknown(kit: Kit) -> None:

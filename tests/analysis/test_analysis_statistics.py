@@ -78,17 +78,6 @@ def test_an_interval_needs_five_values(count: int) -> None:
     assert bootstrap_difference(enough, enough, 1) is not None
 
 
-def test_the_interval_of_five_holds_the_true_median_in_about_94_percent_of_cases() -> None:
-    random = np.random.default_rng(5)
-    samples = random.exponential(size=(400, 5))
-    held = 0
-    for number, values in enumerate(samples):
-        interval = bootstrap_median(values.tolist(), number)
-        assert interval is not None
-        held += interval[0] <= math.log(2) <= interval[1]
-    assert 0.90 <= held / len(samples) <= 0.97
-
-
 @settings(deadline=None)  # the first resampling of a process is slow, and so is a busy machine
 @given(st.lists(st.floats(0, 100), min_size=5, max_size=12), st.integers(0, 1_000))
 def test_the_interval_holds_the_median_within_the_range_and_is_repeatable(
@@ -98,15 +87,6 @@ def test_the_interval_holds_the_median_within_the_range_and_is_repeatable(
     assert interval is not None
     assert min(values) <= interval[0] <= np.median(values) <= interval[1] <= max(values)
     assert bootstrap_median(values, seed) == interval
-
-
-def test_the_interval_covers_the_true_median_about_as_often_as_it_says() -> None:
-    random = np.random.default_rng(3)
-    covered = 0
-    for number in range(100):
-        low, high = bootstrap_median(random.normal(10, 1, 15).tolist(), number) or (0, 0)
-        covered += low <= 10 <= high
-    assert 85 <= covered <= 100
 
 
 def test_a_difference_larger_than_the_spread_excludes_zero() -> None:

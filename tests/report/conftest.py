@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from breakroom.analysis.metrics import operator_time
 from breakroom.analysis.results import (
     Availability,
     Balance,
@@ -324,6 +325,10 @@ def _contender(name: str, trials: list[TrialResults]) -> ContenderResults:
         trials=tuple(trial.id for trial in trials),
         metrics=metrics,
         phases=phases,
+        operator_time=_spread(
+            [operator_time(trial) for trial in trials],
+            modelled=any(trial.operator.modelled and trial.operator.acts > 0 for trial in trials),
+        ),
         explanation=trials[0].explanation,
     )
 

@@ -10,7 +10,6 @@ import pytest
 from breakroom.analysis.results import Comparison, RunResults
 from breakroom.analysis.series import TrialSeries
 from breakroom.i18n import translator
-from breakroom.report.comparison import operator_time
 from breakroom.report.course import course_section
 from breakroom.report.method import facts
 from breakroom.report.view import view_of
@@ -79,11 +78,25 @@ def test_a_service_that_nobody_brought_back_did_not_recover_by_itself() -> None:
     assert "in 2 drills not recovered while it was watched" in said
 
 
-def test_the_operators_time_of_a_trial_that_did_not_come_back_is_not_known(made: Make) -> None:
-    results, _ = made()
-    (contender,) = [one for one in results.drills[0].contenders if one.name == "single-restart"]
-    trials = {trial.id: msgspec.structs.replace(trial, recovery_time_s=None) for trial in results.trials}
-    assert operator_time(contender, trials).median is None
+def test_every_row_of_the_table_says_whether_the_difference_is_larger_than_the_noise(made: Make) -> None:
+    results, _ = made(repeat=5)
+    (row,) = view_of(results, EN).drills[0].compared.rows
+    assert row == (
+        "Outage, total",
+        "single - orchestrated",
+        "12.1 s (modelled)",
+        "11.9 s to 12.4 s",
+        "yes: orchestrated is better",
+    )
+
+
+def test_of_few_repeats_no_difference_is_said_to_be_more_than_noise(made: Make) -> None:
+    few, _ = made(repeat=2)
+    assert [row[3:] for row in view_of(few, EN).drills[0].compared.rows] == [
+        ("", "not known: fewer than 5 runs to be trusted")
+    ]
+    once, _ = made()
+    assert view_of(once, EN).drills[0].compared.rows == ()
 
 
 def test_the_resolution_is_not_called_the_probes_spacing(made: Make) -> None:

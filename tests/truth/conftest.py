@@ -13,6 +13,7 @@ import pytest
 
 from end_to_end.tool import MINI_DRILL, Tool
 from truth.evidence import Books, Trial, read_books, read_trials
+from truth.tally import TALLY
 
 HERE = Path(__file__).parent
 SERVER = HERE / "witness_server.py"
@@ -91,3 +92,9 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
         },
         deaths={pid: Deaths(alive_at, dead_by) for pid, alive_at, dead_by in lines},
     )
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if TALLY.judged + TALLY.not_judged:
+        terminalreporter.section("truth")
+        terminalreporter.write_line(TALLY.render())

@@ -40,7 +40,8 @@ def numbers(trial: Trial) -> dict[str, Any]:
     seconds = (moments.end - moments.start) / S
     lost = 0.0
     for outage in down:
-        lost += (outage["end"] - max(outage["start"], moments.start)) / S
+        # One that was over before observation began costs nothing: its first probe was in flight then.
+        lost += max(outage["end"] - max(outage["start"], moments.start), 0) / S
     recovery = _recovery(trial, moments)
     full = _full_capacity(trial, moments)
     during_end = min(max(full, moments.zero + recovery), moments.end)
@@ -75,7 +76,7 @@ def _outages(
 ) -> list[dict[str, Any]]:
     deadline = trial.of("TrialStarted")[0]["plan"]["probe"]["timeout"]
     line = probes + [r for r in window if r.stream == "load" and r.ok and r.total_us * 1000 <= deadline]
-    line.sort(key=lambda r: r.intended)
+    line.sort(key=_stands_at)
     runs: list[dict[str, Any]] = []
     at = 0
     while at < len(line):
@@ -87,9 +88,9 @@ def _outages(
             at += 1
         runs.append(
             {
-                "start": line[first].intended,
-                "last": line[at - 1].intended,
-                "end": line[at].intended if at < len(line) else moments.end,
+                "start": _stands_at(line[first]),
+                "last": _stands_at(line[at - 1]),
+                "end": _stands_at(line[at]) if at < len(line) else moments.end,
                 "failed": at - first,
                 "framed": first > 0
                 and at < len(line)
@@ -111,6 +112,11 @@ def _outages(
         else:
             found.append({**run, "kind": "degraded"})
     return found
+
+
+def _stands_at(request: Request) -> int:
+    """Where a request stands among the others: a probe when it was to be sent, one of the load when it was sent."""
+    return request.intended + (request.lag_us * 1_000 if request.stream == "load" else 0)
 
 
 def _recovery(trial: Trial, moments: Moments) -> int:

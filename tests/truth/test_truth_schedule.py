@@ -1,235 +1,114 @@
-"""Random schedules of failure, done by a server that writes down what it does: probe and analysis must find them."""
+"""Random schedules of failure, done by servers that write down what they do: generators and analysis must be right.
+
+Real sockets, the real generator processes, the real analysis; `truth.judge` says what is compared. A batch of lanes of
+schedules is played at once; nothing is shrunk, since a play takes seconds. A schedule that fails is printed with the
+command that plays it alone:
+
+    BREAKROOM_TRUTH_SCHEDULE='[…]' scripts/test tests/truth/test_truth_schedule.py -k asked_for
+
+BREAKROOM_TRUTH_BATCHES says how many batches are drawn, BREAKROOM_TRUTH_SEED which (without it always the same).
+"""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import random
-import subprocess
-import sys
+import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 
-from breakroom.analysis.results import RunResults
-from breakroom.analysis.run import analyse
-from breakroom.journal.records import PhaseStarted, RunStarted, TrialEnded, TrialStarted
-from breakroom.journal.store import JournalWriter, read_journal
-from breakroom.load.stream import open_stream
-from breakroom.spec.drill import ProbeSpec
-from truth.evidence import Request, read_requests
+from truth.judge import judge
+from truth.play import play
+from truth.schedules import Lane, Schedule, batches, from_json, lanes_of, to_json
+from truth.tally import TALLY
 
-MS = 1_000_000
-SPACING = 10 * MS
-PROBE = ProbeSpec(rate=100, timeout=150 * MS)
-SEEDS = range(10)
-BAD = {"error": "http-error", "reset": "reset", "hang": "timeout", "refuse": "refused"}
-TRIAL = "scheduled/server/1"
-
-
-@dataclass(frozen=True)
-class State:
-    """A state of the server: it came into force within [begun, in_force], and ended likewise."""
-
-    name: str
-    begun: int
-    in_force: int
+LANES = 6
+"""Lanes at once: as many as two cores play without being late."""
+LENGTH = 6
+"""Schedules of a lane."""
+BATCHES = int(os.environ.get("BREAKROOM_TRUTH_BATCHES", "7"))
+"""The first is of the simplest schedules that can be drawn."""
+ENOUGH = 200
+"""Different schedules, of which hypothesis draws a few twice."""
+TRIES = 4
+ONE = os.environ.get("BREAKROOM_TRUTH_SCHEDULE", "")
+SEED = os.environ.get("BREAKROOM_TRUTH_SEED", "")
+FEW = 0.05
+"""The share of schedules that may stay without a verdict."""
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One schedule, and what was found of it."""
-
-    states: list[State]
-    accepted: list[tuple[int, str]]
-    probes: list[Request]
-    results: RunResults
-    zero: int
-
-
-def schedule(seed: int) -> list[tuple[str, float]]:
-    """Ten stretches, bad and good in turn, some shorter than two spacings; about 2.3 s."""
-    chance = random.Random(seed)
-    parts = [("fine", 0.2)]
-    for _ in range(5):
-        length = chance.choice((chance.uniform(0.001, 0.03), chance.uniform(0.03, 0.4)))
-        parts.append((chance.choice(list(BAD)), length))
-        if chance.random() < 0.3:
-            parts.append((chance.choice(list(BAD)), chance.uniform(0.03, 0.2)))
-        parts.append((chance.choice(("fine", "fine", "slow")), chance.uniform(0.02, 0.3)))
-    return [*parts, ("fine", 0.05)]
-
-
-async def _watch(directory: Path, seed: int) -> Seen:
-    plan, log = directory / "schedule.json", directory / "server.log"
-    parts = schedule(seed)
-    plan.write_text(json.dumps(parts))
-    command = [sys.executable, str(Path(__file__).parent / "scheduled_server.py"), "0", str(plan), str(log)]
-    server = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
-    assert server.stdout is not None
-    writer = JournalWriter(directory)
-    try:
-        port = int(await server.stdout.readline())
-        await _probe(writer, directory, port, sum(length for _, length in parts))
-    finally:
-        writer.close()
-        server.kill()
-        await server.communicate()
-    journal = read_journal(directory)
-    opened = next(record for record in journal.records if isinstance(record, PhaseStarted))
-    lines = [line.split() for line in log.read_text().splitlines()]
-    probes = read_requests(directory / f"samples/{TRIAL.replace('/', '_')}/probe-0.bin", "probe")
-    return Seen(
-        states=[State(w[2], int(w[0]), int(w[1])) for w in lines if w[1] != "accepted"],
-        accepted=[(int(w[0]), w[2]) for w in lines if w[1] == "accepted"],
-        probes=sorted(probes, key=lambda request: request.intended),
-        results=analyse(journal),
-        zero=opened.t,
+def _told(lane: Lane, wrong: list[str]) -> str:
+    more = [f"and {len(wrong) - 12} more"] if len(wrong) > 12 else []
+    command = f"scripts/test tests/truth/{Path(__file__).name} -k asked_for"
+    return "\n".join(
+        [*wrong[:12], *more, "again, alone:", f"  BREAKROOM_TRUTH_SCHEDULE='{to_json(lane)}' {command}"]
     )
 
 
-async def _probe(writer: JournalWriter, directory: Path, port: int, seconds: float) -> None:
-    """A trial's records around a probe of that many seconds; no fault of breakroom's own."""
-    now: dict[str, Any] = {"trial": TRIAL}
-    writer.append(
-        RunStarted(
-            t=time.monotonic_ns(),
-            run_id="scheduled",
-            version="",
-            unix_ns=time.time_ns(),
-            argv=(),
-            platform="none",
-            pace="quick",
-            seed=0,
-            repeat=1,
-            trials=(TRIAL,),
-        )
+def _judge_all(lanes: list[Lane], directory: Path) -> list[str]:
+    """Play them until each schedule is judged, and add them to the tally; returns what is wrong."""
+    wrong: list[str] = []
+    for number in range(TRIES):
+        # Fewer at once from the third try on: they shall not be in each other's way.
+        step = LANES if number < 2 else 2
+        left: list[Schedule] = []
+        for at in range(0, len(lanes), step):
+            for played in play(lanes[at : at + step], directory / f"{number}-{at}"):
+                judged = judge(played)
+                TALLY.count(judged)
+                if judged.wrong:
+                    wrong.append(_told([part.schedule for part in played.parts], judged.wrong))
+                for part, found in zip(played.parts, judged.parts, strict=True):
+                    if found.why_not:
+                        TALLY.again += 1
+                        left.append(part.schedule)
+                        continue
+                    TALLY.add(part.schedule, found)
+                    if found.wrong:
+                        wrong.append(_told([part.schedule], found.wrong))
+        lanes = lanes_of(left, LENGTH)
+    TALLY.not_judged += sum(len(lane) for lane in lanes)
+    return wrong
+
+
+def _profile() -> settings:
+    return settings(
+        max_examples=BATCHES,
+        deadline=None,
+        derandomize=not SEED,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
     )
-    writer.append(
-        TrialStarted(
-            t=time.monotonic_ns(),
-            drill="scheduled",
-            contender="server",
-            repeat=1,
-            runs_as="container",
-            seed=0,
-            shared_plan={},
-            plan_digest="",
-            plan={},
-            **now,
-        )
-    )
-    writer.append(PhaseStarted(t=time.monotonic_ns(), phase="faulting", **now))
-    stream = await open_stream(
-        name="probe",
-        spec=PROBE,
-        url=f"http://127.0.0.1:{port}/",
-        directory=directory,
-        trial=TRIAL,
-        emit=writer.append,
-        seed=0,
-    )
-    await asyncio.sleep(seconds + 0.3)
-    await stream.stop()
-    writer.append(PhaseStarted(t=time.monotonic_ns(), phase="undoing", **now))
-    writer.append(TrialEnded(t=time.monotonic_ns(), outcome="completed", **now))
 
 
-@pytest.fixture(scope="module", params=SEEDS)
-def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """One schedule, played."""
-    return asyncio.run(_watch(tmp_path_factory.mktemp("schedule"), request.param))
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(bool(ONE), reason="one schedule is asked for")
+def test_what_the_server_did_is_what_is_found(tmp_path_factory: pytest.TempPathFactory) -> None:
+    @given(lanes=batches(LANES, LENGTH))
+    def check(lanes: list[Lane]) -> None:
+        wrong = _judge_all(lanes, tmp_path_factory.mktemp("batch"))
+        assert not wrong, "\n\n".join(wrong)
+
+    began = time.monotonic()
+    check = _profile()(check)
+    if SEED:
+        check = hypothesis.seed(int(SEED))(check)
+    check()
+    TALLY.seconds = time.monotonic() - began
 
 
-def _state_at(seen: Seen, t: int) -> str:
-    return next((state.name for state in reversed(seen.states) if state.in_force <= t), "fine")
+@pytest.mark.skipif(bool(ONE), reason="one schedule is asked for")
+def test_nearly_every_schedule_was_judged() -> None:
+    if "BREAKROOM_TRUTH_BATCHES" not in os.environ:
+        assert len(TALLY.different) >= ENOUGH, TALLY.render()
+    assert TALLY.not_judged <= FEW * (TALLY.judged + TALLY.not_judged), TALLY.render()
 
 
-def _taken(seen: Seen) -> list[tuple[Request, int, str]]:
-    """Every probe that reached the server, with the moment and the state in which that took it.
-
-    A connection that is reset at once may not be seen to have stood, so only refused ones are left out.
-    """
-    reached = [request for request in seen.probes if request.outcome != "refused"]
-    assert len(reached) == len(seen.accepted), "each connection was accepted, and no other"
-    reached.sort(key=lambda request: request.connected or request.ended)
-    return [(request, at, state) for request, (at, state) in zip(reached, seen.accepted, strict=True)]
-
-
-def _latest(seen: Seen) -> int:
-    """The longest time from a probe's intended moment until the server took its connection, or refused it."""
-    refused = [r.ended - r.intended for r in seen.probes if r.outcome == "refused"]
-    return max([at - request.intended for request, at, _ in _taken(seen)] + refused)
-
-
-def test_every_probe_has_the_outcome_that_the_server_gave_it(seen: Seen) -> None:
-    for request, _, state in _taken(seen):
-        assert request.outcome == BAD.get(state, "ok"), (request, state)
-        assert request.status == {"error": 500, "reset": 0, "hang": 0}.get(state, 200)
-    for request in seen.probes:
-        if request.outcome == "refused":
-            # Its one chance to connect lay between its sending and its end.
-            begun = {
-                _state_at(seen, t) for t in (request.intended + request.lag_us * 1_000, request.ended + 1_000)
-            }
-            changed = any(
-                request.intended <= state.in_force and state.begun <= request.ended + MS
-                for state in seen.states
-            )
-            assert "refuse" in begun or changed, request
-
-
-def test_every_outage_of_more_than_two_spacings_is_found_to_one_spacing(seen: Seen) -> None:
-    (trial,) = seen.results.trials
-    allowed = SPACING + max(2 * MS, _latest(seen))
-    found = [outage for outage in trial.outages if outage.kind == "total"]
-    for start, end in _truth(seen):
-        if end.in_force - start.begun <= 2 * SPACING + _latest(seen):
-            continue
-        near = [
-            outage
-            for outage in found
-            if start.begun - allowed <= seen.zero + outage.start_at_s * 1e9 <= start.in_force + allowed
-            and outage.end_at_s is not None
-            and end.begun - allowed <= seen.zero + outage.end_at_s * 1e9 <= end.in_force + allowed
-        ]
-        assert len(near) == 1, (start, end, allowed, found)
-
-
-def test_no_outage_is_found_where_there_was_none(seen: Seen) -> None:
-    (trial,) = seen.results.trials
-    allowed = SPACING + max(2 * MS, _latest(seen))
-    for outage in trial.outages:
-        assert outage.end_at_s is not None
-        start, end = (seen.zero + at * 1e9 for at in (outage.start_at_s, outage.end_at_s))
-        assert any(
-            start >= since.begun - allowed and start <= until.in_force + allowed and end >= since.begun
-            for since, until in _truth(seen)
-        ), outage
-
-
-def test_the_counts_of_outcomes_are_those_of_the_books(seen: Seen) -> None:
-    (trial,) = seen.results.trials
-    counts = trial.outcomes["probe"]
-    for state, outcome in BAD.items():
-        if state != "refuse":
-            assert counts[outcome] == sum(name == state for _, name in seen.accepted)
-    assert counts["ok"] == sum(name not in BAD for _, name in seen.accepted)
-    assert sum(counts.values()) == len(seen.probes) == trial.availability.intended
-
-
-def _truth(seen: Seen) -> list[tuple[State, State]]:
-    """Every stretch of bad states: the state that began it and the good one that ended it."""
-    found: list[tuple[State, State]] = []
-    began: State | None = None
-    for state in seen.states:
-        if state.name in BAD:
-            began = began or state
-        elif began is not None:
-            found.append((began, state))
-            began = None
-    assert began is None, "every schedule ends fine"
-    return found
+@pytest.mark.skipif(not ONE, reason="BREAKROOM_TRUTH_SCHEDULE names no schedule")
+def test_what_is_asked_for(tmp_path: Path) -> None:
+    wrong = _judge_all([from_json(ONE)], tmp_path)
+    assert not wrong, "\n".join(wrong)
+    assert TALLY.not_judged == 0, "the machine was too busy"

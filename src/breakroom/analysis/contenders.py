@@ -10,13 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from breakroom.analysis.facts import TrialFacts
-from breakroom.analysis.metrics import is_modelled, metric_own, metric_resolution, metric_value, spread
+from breakroom.analysis.metrics import (
+    is_modelled,
+    metric_own,
+    metric_resolution,
+    metric_value,
+    operator_time,
+    spread,
+)
 from breakroom.analysis.recovery import PHASE_NAMES
 from breakroom.analysis.results import ContenderResults, Spread, TrialResults
 from breakroom.analysis.statistics import seed_of
 from breakroom.spec.drill import METRICS
 
-__all__ = ["Repeats", "contender_results"]
+__all__ = ["OPERATOR_TIME", "Repeats", "contender_results"]
+
+OPERATOR_TIME = "operator_minutes"
+"""The table's name for `metrics.operator_time`, which is no metric of `expect`."""
 
 _PLATFORM_PHASES = frozenset({"detected", "replaced", "running", "in_rotation", "full_capacity"})
 _AFTER_OPERATOR = frozenset(
@@ -36,8 +46,10 @@ class Repeats:
     seed: int
 
     def values(self, metric: str) -> tuple[float | None, ...]:
-        """The metric in each planned trial, as `metrics.metric_value` has it."""
+        """The metric in each planned trial, as `metrics.metric_value` has it; or `OPERATOR_TIME`."""
         missing = (None,) * (self.planned - len(self.trials))
+        if metric == OPERATOR_TIME:
+            return (*map(operator_time, self.trials), *missing)
         return (*(metric_value(trial, metric) for trial in self.trials), *missing)
 
     def own(self, metric: str) -> tuple[float, ...]:
@@ -49,6 +61,8 @@ class Repeats:
 
     def resolution(self, metric: str) -> float | None:
         """The coarsest resolution of the trials."""
+        if metric == OPERATOR_TIME:
+            return self.resolution("recovery_time")
         known = [metric_resolution(trial, metric) for trial in self.trials]
         return max((value for value in known if value is not None), default=None)
 
@@ -74,9 +88,18 @@ def contender_results(repeats: Repeats) -> ContenderResults:
         replicas=facts.wanted,
         trials=tuple(trial.id for trial in repeats.trials),
         metrics={metric: repeats.spread(metric) for metric in METRICS},
+        operator_time=_operator_time(repeats),
         phases={name: _phase(repeats, name) for name in PHASE_NAMES},
         explanation=middle.explanation if middle is not None else (),
         advice=middle.advice if middle is not None else None,
+    )
+
+
+def _operator_time(repeats: Repeats) -> Spread:
+    return spread(
+        repeats.values(OPERATOR_TIME),
+        seed=seed_of(repeats.seed, repeats.facts.started.drill, repeats.name, OPERATOR_TIME),
+        modelled=any(trial.operator.modelled and trial.operator.acts > 0 for trial in repeats.trials),
     )
 
 

@@ -37,6 +37,7 @@ from breakroom.journal.records import (
     StreamOpened,
     TaskChanged,
     TaskStats,
+    ToolCost,
     TrialEnded,
     TrialStarted,
     UpdateChanged,
@@ -117,6 +118,8 @@ class TrialFacts:
     """When breakroom's own processes stood still."""
     scaling_decided: tuple[ScalingDecided, ...] = ()
     """The autoscaler's decisions."""
+    costs: tuple[ToolCost, ...] = ()
+    """What breakroom's own processes used for this trial."""
     contender: dict[str, Any] = field(default_factory=dict)
     """This contender as builtins, from the plan."""
 
@@ -273,6 +276,7 @@ def trial_facts(records: Iterable[Record]) -> TrialFacts | None:
         health=_by_time(kinds.get(HealthChanged, [])),
         updates=_by_time(kinds.get(UpdateChanged, [])),
         stats=_by_time(kinds.get(TaskStats, [])),
+        costs=tuple(kinds.get(ToolCost, [])),
         actions=actions_of(kinds.get(ActionChanged, [])),
         stalls=_by_time(kinds.get(PartStalled, [])),
         scaling_decided=_by_time(kinds.get(ScalingDecided, [])),

@@ -23,6 +23,7 @@ __all__ = [
     "metric_own",
     "metric_resolution",
     "metric_value",
+    "operator_time",
     "spread",
     "trusted",
 ]
@@ -171,6 +172,15 @@ def _oom_kills(trial: TrialResults) -> float:
     if trial.leak is not None:
         return float(trial.leak.oom_kills)
     return float(sum(failure.oom for failure in trial.failures))
+
+
+def operator_time(trial: TrialResults) -> float | None:
+    """Seconds until a person had restored the service; 0 where it came back without one."""
+    if not trusted(trial, "operator_acts"):
+        return None
+    if trial.operator.acts == 0 and trial.recovery_time_s is not None:
+        return 0.0
+    return trial.operator.restored_after_s
 
 
 def _worst(values: Sequence[float | None]) -> float | None:

@@ -1,9 +1,10 @@
 """Outages and degraded stretches: failed probes, with the load's successes as witnesses that the service was not down.
 
-Called by `analysis.trial`. Pure. The rule, with the requests in the order of their intended times:
+Called by `analysis.trial`. Pure. The rule, with probes in the order of their intended times and the load's successes
+where they were sent:
 
 1. A *run* is a maximal sequence of failed probes without a success between them, be it a probe's or the load's. It
-   lasts from its first probe's intended time to the intended time of the success that follows.
+   lasts from its first probe's intended time to the moment of the success that follows.
 2. A run is a *total* outage if it has at least `SURE` probes, or if no other failure lies within `NEAR_NS` of it and
    not both of its neighbours are successes of the load. (Two probes in a row that were cut with one replica of three
    are no outage, if the load was served between them.)
@@ -106,7 +107,7 @@ def outages(
         outcome: Their outcomes; `not-sent` is left out here.
         zero: The moment that seconds count from, ns.
         window_end: Where an outage that does not end is cut, ns.
-        served: Intended times of the load's requests that were answered within the probe's deadline, ns.
+        served: When the load's requests were sent that were answered within the probe's deadline, ns.
     """
     known = outcome != Outcome.NOT_SENT
     load = served if served is not None else np.zeros(0, np.int64)

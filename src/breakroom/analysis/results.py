@@ -57,6 +57,7 @@ __all__ = [
     "PhaseTime",
     "PlanProof",
     "Reason",
+    "ReplicaUse",
     "RunResults",
     "ScaleFinding",
     "ScalingDecisionFinding",
@@ -229,6 +230,24 @@ class Band(ResultStruct, frozen=True, kw_only=True):
     to_s: float
 
 
+class ToolCostResult(ResultStruct, frozen=True, kw_only=True):
+    """What breakroom itself used, by kind of process: CPU and wall time added up, the largest memory of any one."""
+
+    process: str
+    cpu_s: float
+    max_rss_bytes: int
+    wall_s: float
+    processes: int = 1
+
+
+class ReplicaUse(ResultStruct, frozen=True, kw_only=True):
+    """What the service's replicas used in a trial, as sampled; of a short life the last half second is missing."""
+
+    replicas: int = 0
+    cpu_s: float = 0.0
+    max_memory_bytes: int = 0
+
+
 class TrialResults(ResultStruct, frozen=True, kw_only=True):
     """Everything found out about one trial."""
 
@@ -280,6 +299,9 @@ class TrialResults(ResultStruct, frozen=True, kw_only=True):
     failures: tuple[FailureMoment, ...] = ()
     advice: Advice | None = None
     """None: nothing was lost, or nothing could be shortened by a setting."""
+    tool_cost: tuple[ToolCostResult, ...] = ()
+    """Of this trial; what the main process did for contenders side by side is in each of them."""
+    replica_use: ReplicaUse = ReplicaUse()
     side_by_side: bool = False
     """Whether the other contenders of the repeat ran at the same time."""
 
@@ -306,6 +328,8 @@ class ContenderResults(ResultStruct, frozen=True, kw_only=True):
     metrics: dict[str, Spread]
     phases: dict[str, Spread]
     """phase name → `at_s` over the repeats."""
+    operator_time: Spread
+    """Until a person had restored the service, in seconds; 0 where it came back without one."""
     explanation: tuple[Reason, ...]
     """Of the trial whose recovery is the median one."""
     advice: Advice | None = None
@@ -351,15 +375,6 @@ class Claim(ResultStruct, frozen=True, kw_only=True):
     value: float | None
     modelled: bool
     reason: Reason
-
-
-class ToolCostResult(ResultStruct, frozen=True, kw_only=True):
-    """What breakroom itself used in the run, by kind of process."""
-
-    process: str
-    cpu_s: float
-    max_rss_bytes: int
-    wall_s: float
 
 
 class RunResults(ResultStruct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ import msgspec
 
 from breakroom.analysis.claims import claims
 from breakroom.analysis.contenders import Repeats
+from breakroom.analysis.cost import run_cost
 from breakroom.analysis.drills import AnalysedTrial, drill_results, group
 from breakroom.analysis.facts import TrialFacts, trial_facts
 from breakroom.analysis.overall import overall
@@ -24,7 +25,6 @@ from breakroom.analysis.results import (
     SCHEMA_VERSION,
     Reason,
     RunResults,
-    ToolCostResult,
     Verdict,
 )
 from breakroom.analysis.series import Reader, unix_seconds
@@ -80,7 +80,7 @@ def analyse(journal: Journal, *, read: Reader = read_stream) -> RunResults:
         drills=drills,
         claims=claims([one for contenders in grouped.values() for one in contenders.values()], pace),
         trials=tuple(trial.results for trial in trials),
-        tool_cost=_tool_cost(records),
+        tool_cost=run_cost([record for record in records if isinstance(record, ToolCost)]),
         problems=_problems(journal, trials, planned),
         overall=overall(grouped, planned),
     )
@@ -135,23 +135,6 @@ def _verdict(verdicts: Sequence[Verdict], missing: bool) -> Verdict:
     if missing or not verdicts or "unknown" in verdicts:
         return "unknown"
     return "met"
-
-
-def _tool_cost(records: Sequence[Record]) -> tuple[ToolCostResult, ...]:
-    """By kind of process: CPU added up, the largest memory of any one, wall time added up."""
-    found: dict[str, list[ToolCost]] = {}
-    for record in records:
-        if isinstance(record, ToolCost):
-            found.setdefault(record.process, []).append(record)
-    return tuple(
-        ToolCostResult(
-            process=process,
-            cpu_s=sum(cost.cpu_user_ns + cost.cpu_system_ns for cost in costs) / 1e9,
-            max_rss_bytes=max(cost.max_rss_bytes for cost in costs),
-            wall_s=sum(cost.wall_ns for cost in costs) / 1e9,
-        )
-        for process, costs in found.items()
-    )
 
 
 def _problems(

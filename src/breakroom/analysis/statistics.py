@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ RESAMPLES = 10_000
 MIN_KNOWN = 5
 """Fewer values than this give no interval. The widest one, their range, holds the median of what they were drawn from
 with a probability of 1 - 2 / 2^n: 94 % for five values, but 87 % for four and 75 % for three."""
+_TAIL = 0.025
+_NORMAL = NormalDist()
 _TERMS = 10_000
 _TINY = 1e-300
 
@@ -36,24 +39,48 @@ def seed_of(*parts: object) -> int:
 
 
 def bootstrap_median(values: Sequence[float], seed: int) -> tuple[float, float] | None:
-    """95 % percentile-bootstrap interval of the median; None below `MIN_KNOWN` values.
+    """95 % bootstrap interval of the median, by expanded percentiles; None below `MIN_KNOWN` values.
 
-    Source: B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979). Up to
-    some ten repeats it is near the range of the values, and its true coverage is between 88 % and 96 %.
+    The plain percentile interval of few values is too narrow: of seven it holds the median in 87 % of cases. Its tails
+    are therefore cut less, at the normal distribution's P(Z < -sqrt(n / (n - 1)) * t), with t the 97.5 % quantile of
+    Student's distribution of n - 1 degrees of freedom. With it the coverage is 94 to 98 % from five values on.
+
+    Sources: B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979); the expansion:
+    T. Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69 (2015).
     """
-    if len(values) < MIN_KNOWN:
+    count = len(values)
+    if count < MIN_KNOWN:
         return None
-    return _interval(_medians(values, np.random.default_rng(seed)))
+    tail = _NORMAL.cdf(-math.sqrt(count / (count - 1)) * _student(count - 1))
+    return _interval(_medians(values, np.random.default_rng(seed)), tail)
+
+
+def _student(degrees: int) -> float:
+    """The 97.5 % quantile of Student's distribution, to 0.3 % from 4 degrees on.
+
+    Cornish and Fisher's expansion: Abramowitz & Stegun, Handbook of Mathematical Functions, 26.7.5.
+    """
+    z = _NORMAL.inv_cdf(1 - _TAIL)
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return sum(term / degrees**power for power, term in enumerate(terms))
 
 
 def bootstrap_difference(
     left: Sequence[float], right: Sequence[float], seed: int
 ) -> tuple[float, float] | None:
-    """95 % interval of median(left) - median(right), each resampled by itself; None below `MIN_KNOWN` of either."""
+    """95 % interval of median(left) - median(right), each resampled by itself; None below `MIN_KNOWN` of either.
+
+    Plain percentiles: of two that are alike it excludes zero in 2 to 5 % of cases, whatever their number.
+    """
     if min(len(left), len(right)) < MIN_KNOWN:
         return None
     random = np.random.default_rng(seed)
-    return _interval(_medians(left, random) - _medians(right, random))
+    return _interval(_medians(left, random) - _medians(right, random), _TAIL)
 
 
 def _medians(values: Sequence[float], random: np.random.Generator) -> NDArray[np.float64]:
@@ -63,8 +90,8 @@ def _medians(values: Sequence[float], random: np.random.Generator) -> NDArray[np
     )
 
 
-def _interval(samples: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.quantile(samples, (0.025, 0.975))
+def _interval(samples: NDArray[np.float64], tail: float) -> tuple[float, float]:
+    low, high = np.quantile(samples, (tail, 1 - tail))
     return float(low), float(high)
 
 

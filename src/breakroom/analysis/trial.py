@@ -18,6 +18,7 @@ from breakroom.analysis.availability import availability, outage_total, outcome_
 from breakroom.analysis.balance import balance
 from breakroom.analysis.bands import bands, marks
 from breakroom.analysis.capacity import capacity
+from breakroom.analysis.cost import replica_use, tool_cost
 from breakroom.analysis.cut import cut_connections
 from breakroom.analysis.explain import explain
 from breakroom.analysis.facts import TrialFacts
@@ -140,6 +141,8 @@ def analyse_trial(facts: TrialFacts, streams: dict[str, StreamData], zero_unix_s
         resolution_s=resolution,
         modelled=operator.modelled,
         capabilities=dict(facts.started.capabilities),
+        tool_cost=tool_cost(facts.costs),
+        replica_use=replica_use(facts.stats),
         left_behind=facts.cleanliness.left if facts.cleanliness is not None else None,
         updates=kinds.updates,
         scaling=kinds.scaling,
@@ -211,16 +214,18 @@ def _outages(work: _Work) -> tuple[Outage, ...]:
 
 
 def _served(work: _Work) -> NDArray[np.int64] | None:
-    """When the load's requests were to be sent that were answered as soon as a probe must be."""
+    """When the load's requests were sent that were answered as soon as a probe must be.
+
+    By the plan an open load's request may have been due long before: it cannot witness what was before it was sent.
+    """
     load = work.streams.get("load")
     if load is None:
         return None
     deadline_us = int(work.facts.setting("probe", "timeout", default=2 * _S)) // 1_000
     inside = (work.labels["load"] & WINDOW) != 0
-    served: NDArray[np.int64] = load.intended[
-        inside & (load.outcome == Outcome.OK) & (load.total <= deadline_us)
-    ]
-    return served
+    served = inside & (load.outcome == Outcome.OK) & (load.total <= deadline_us)
+    sent: NDArray[np.int64] = load.intended[served] + load.lag[served].astype(np.int64) * 1_000
+    return sent
 
 
 def _availability(work: _Work, found: tuple[Outage, ...]) -> Availability:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import os
 import platform as host_platform
-import resource
 import secrets
 import sys
 import time
@@ -38,6 +37,7 @@ from breakroom.journal.records import (
 )
 from breakroom.journal.registry import register
 from breakroom.journal.store import JournalError, JournalWriter
+from breakroom.journal.usage import own_usage
 from breakroom.platforms.base import USAGE_CODES, Capabilities, Platform, PlatformError, RunInfo
 
 __all__ = ["Observer", "RunOutcome", "make_run_directory", "run_plan"]
@@ -281,18 +281,16 @@ def _write_start(journal: JournalWriter, plan: RunPlan, run_id: str) -> None:
 def _write_end(
     journal: JournalWriter, began: int, outcome: Literal["completed", "aborted", "failed"], reason: str
 ) -> None:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    # ru_maxrss is in KiB on Linux, in bytes on macOS (getrusage(2) of each).
-    scale = 1 if sys.platform == "darwin" else 1024
+    used = own_usage()
     now = time.monotonic_ns()
     try:
         journal.append(
             ToolCost(
                 t=now,
                 process="main",
-                cpu_user_ns=int(used.ru_utime * 1e9),
-                cpu_system_ns=int(used.ru_stime * 1e9),
-                max_rss_bytes=used.ru_maxrss * scale,
+                cpu_user_ns=used.cpu_user_ns,
+                cpu_system_ns=used.cpu_system_ns,
+                max_rss_bytes=used.max_rss_bytes,
                 wall_ns=now - began,
             )
         )

@@ -33,11 +33,13 @@ from breakroom.journal.records import (
     PhaseStarted,
     Problem,
     Record,
+    ToolCost,
     TrialEnded,
     TrialStarted,
     UndoDone,
 )
 from breakroom.journal.samples import Outcome as RequestOutcome
+from breakroom.journal.usage import Usage, own_usage
 from breakroom.platforms.base import Deployment, Platform, PlatformError
 from breakroom.spec.plan import plan_digest, shared_plan, to_builtins
 from breakroom.spec.service import ServiceSpec
@@ -116,6 +118,7 @@ async def run_trial(ctx: TrialContext) -> Outcome:
         return "skipped"
     outcome: Outcome = "failed"
     reason = ""
+    begun, used = ctx.now(), own_usage()
     deployment: Deployment | None = None
     try:
         ctx.phase("deploying")
@@ -142,9 +145,26 @@ async def run_trial(ctx: TrialContext) -> Outcome:
         _say_why_not_steady(ctx)
     finally:
         await shielded(_clean_up(ctx, deployment))
+        _write_cost(ctx, begun, used)
         ctx.emit(TrialEnded(t=ctx.now(), trial=ctx.trial, outcome=outcome, reason=reason))
         ctx.phase("done")
     return outcome
+
+
+def _write_cost(ctx: TrialContext, begun: int, before: Usage) -> None:
+    """What this process used for the trial, from `begun` on; contenders side by side share it."""
+    now, used = ctx.now(), own_usage()
+    ctx.emit(
+        ToolCost(
+            t=now,
+            trial=ctx.trial,
+            process="main",
+            cpu_user_ns=used.cpu_user_ns - before.cpu_user_ns,
+            cpu_system_ns=used.cpu_system_ns - before.cpu_system_ns,
+            max_rss_bytes=used.max_rss_bytes,
+            wall_ns=now - begun,
+        )
+    )
 
 
 def _write_start(ctx: TrialContext) -> None:

@@ -281,7 +281,7 @@ class LogCaptured(_Base, frozen=True, kw_only=True, tag=True):
 
 
 class ToolCost(_Base, frozen=True, kw_only=True, tag=True):
-    """What one process of breakroom itself used, from its start to now."""
+    """What one process of breakroom itself used, from its start to now; `main` with a trial: from the trial's start."""
 
     process: str
     """`main`, `engine`, `ingress`, `probe`, `load`, …"""

@@ -20,8 +20,9 @@ from typing import Literal
 
 from breakroom.journal.records import Problem, Record
 from breakroom.journal.samples import Outcome
+from breakroom.journal.usage import own_usage
 from breakroom.load.stream import Stream, open_stream
-from breakroom.load.summary import LoadReport, LoadSetup, summarise
+from breakroom.load.summary import LoadReport, LoadSetup, ToolProcess, summarise
 from breakroom.load.target import Address, Target, TargetError, build_request, find_address, parse_target
 from breakroom.spec.drill import LoadSpec, Stage
 from breakroom.spec.units import UnitError, parse_duration, parse_rate
@@ -175,7 +176,35 @@ async def _follow(
     told.tell(monotonic() - begun)
     setup = _setup(stream, options, address)
     died = next((str(r.params.get("reason", "")) for r in records if isinstance(r, Problem)), "")
-    return summarise(setup, stream.paths, closed, stream.reports, aborted=interrupted.is_set(), died=died)
+    return summarise(
+        setup,
+        stream.paths,
+        closed,
+        stream.reports,
+        tool=_tool(stream),
+        aborted=interrupted.is_set(),
+        died=died,
+    )
+
+
+def _tool(stream: Stream) -> list[ToolProcess]:
+    """This process and the workers, as far as they told."""
+    own = own_usage()
+    main = ToolProcess(
+        process="main", cpu_s=(own.cpu_user_ns + own.cpu_system_ns) / 1e9, max_rss_bytes=own.max_rss_bytes
+    )
+    costs = [progress.cost for progress in stream.progress]
+    return [
+        main,
+        *(
+            ToolProcess(
+                process="load",
+                cpu_s=(cost.cpu_user_ns + cost.cpu_system_ns) / 1e9,
+                max_rss_bytes=cost.max_rss_bytes,
+            )
+            for cost in costs
+        ),
+    ]
 
 
 class _Teller:

@@ -191,8 +191,19 @@ def _notes(report: LoadReport, t: Translator) -> str:
     if report.setup.model == "open":
         lags = f"50% {report.lag_p50_s * 1e3:.3f}, 99% {report.lag_p99_s * 1e3:.3f}, max {report.lag_max_s * 1e3:.3f}"
         rows.append(f"Sent after the planned time by (ms): {lags}")
+    rows.append(_own_cost(report))
     if report.omits_waiting and report.percentiles_s:
         rows.append(t.say("Note: {text}", text=t.say(_CLOSED, clients=report.setup.concurrency)))
     if report.bottleneck and report.trusted:
         rows.append(t.say("Note: {text}.", text=_bottleneck(report, t)))
     return "\n".join(rows)
+
+
+def _own_cost(report: LoadReport) -> str:
+    """What breakroom itself used, all processes together."""
+    cpu = sum(process.cpu_s for process in report.tool)
+    memory = sum(process.max_rss_bytes for process in report.tool)
+    return (
+        f"breakroom itself used {cpu:.2f} s of CPU time and at most {format_size(memory)} of memory "
+        f"in {len(report.tool)} processes"
+    )

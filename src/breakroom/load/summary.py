@@ -20,7 +20,7 @@ from breakroom.journal.records import StreamClosed
 from breakroom.journal.samples import NOT_REACHED, Outcome, read_samples
 from breakroom.load.messages import Done
 
-__all__ = ["PERCENTILES", "Bin", "LoadReport", "LoadSetup", "PhaseSpread", "summarise"]
+__all__ = ["PERCENTILES", "Bin", "LoadReport", "LoadSetup", "PhaseSpread", "ToolProcess", "summarise"]
 
 PERCENTILES = (50, 66, 75, 80, 90, 95, 98, 99, 99.9, 100)
 """Those that `ab` prints, and 99.9."""
@@ -66,6 +66,16 @@ class Bin:
     from_s: float
     to_s: float
     count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolProcess:
+    """What one of breakroom's own processes used, from its start to the report."""
+
+    process: str
+    """`main`, or `load` for a worker."""
+    cpu_s: float
+    max_rss_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +129,7 @@ class LoadReport:
     """How the first worker that ended early ended; empty: none did."""
     generator_cpu: tuple[float, ...]
     """Each worker's CPU time ÷ wall time."""
+    tool: tuple[ToolProcess, ...]
     aborted: bool
     """It was interrupted before its plan was done."""
 
@@ -167,6 +178,7 @@ def summarise(
     closed: StreamClosed,
     workers: Sequence[Done],
     *,
+    tool: Sequence[ToolProcess],
     aborted: bool,
     died: str = "",
 ) -> LoadReport:
@@ -177,6 +189,7 @@ def summarise(
         paths: The sample files.
         closed: What the stream said at its end.
         workers: The final reports of the workers that lived to give one.
+        tool: What breakroom itself used.
         aborted: Whether it was interrupted.
         died: How the first worker that ended early ended.
     """
@@ -218,6 +231,7 @@ def summarise(
         bottleneck=closed.bottleneck,
         died=died,
         generator_cpu=tuple(round(report.busy_ratio, 3) for report in workers),
+        tool=tuple(tool),
         aborted=aborted,
     )
 

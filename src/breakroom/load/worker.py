@@ -22,6 +22,7 @@ from time import monotonic_ns, process_time_ns
 import msgspec
 
 from breakroom.journal.samples import SampleWriter
+from breakroom.journal.usage import own_usage
 from breakroom.load.client import Client
 from breakroom.load.messages import Cost, Done, Go, Plan, Progress, Ready, Still, Stop, ToWorker, encode
 from breakroom.load.models import Model, make_model
@@ -226,14 +227,15 @@ def main(argv: Sequence[str]) -> int:
         plan = control.receive(wait=True)
         assert isinstance(plan, Plan), "the first message is the plan"
         run = _Run(control, plan, SampleWriter(Path(plan.samples)))
+        # What was loaded until now lives as long as the process; and nothing on a request's way makes a cycle. Before
+        # `Ready`, since between `Go` and the first request there are 20 ms, and it takes as long on a busy machine.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
         control.send(Ready(pid=os.getpid()))
         go = control.receive(wait=True)
         if not isinstance(go, Go):
             return 1
-        # What was loaded until now lives as long as the process; and nothing on a request's way makes a cycle.
-        gc.collect()
-        gc.freeze()
-        gc.disable()
         control.send(run.until_done(go.t0))
     except _ParentGoneError:
         return 1
@@ -270,22 +272,10 @@ def _waited_ns() -> int:
 
 
 def _cost(started: int) -> Cost:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
+    usage = own_usage()
     return Cost(
-        cpu_user_ns=int(usage.ru_utime * 1e9),
-        cpu_system_ns=int(usage.ru_stime * 1e9),
-        max_rss_bytes=_max_rss(usage.ru_maxrss),
+        cpu_user_ns=usage.cpu_user_ns,
+        cpu_system_ns=usage.cpu_system_ns,
+        max_rss_bytes=usage.max_rss_bytes,
         wall_ns=monotonic_ns() - started,
     )
-
-
-def _max_rss(reported: int) -> int:
-    """Our own peak of resident memory: Linux's getrusage counts that of the process which we were forked from."""
-    try:
-        with Path("/proc/self/status").open("rb") as status:
-            for line in status:
-                if line.startswith(b"VmHWM:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return reported if sys.platform == "darwin" else reported * 1024

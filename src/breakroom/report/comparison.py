@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
-from breakroom.analysis.results import ContenderResults, DrillResults, Spread, TrialResults
+from breakroom.analysis.contenders import OPERATOR_TIME
+from breakroom.analysis.results import Comparison, DrillResults, Spread
+from breakroom.analysis.statistics import MIN_KNOWN
 from breakroom.i18n import Translator
 from breakroom.i18n.terms import METRIC_KINDS
 
-__all__ = ["Cell", "RepeatRow", "Row", "comparison_rows", "marked", "operator_time", "repeat_rows"]
+__all__ = ["Cell", "RepeatRow", "Row", "comparison_rows", "difference_rows", "marked", "repeat_rows"]
 
 ROWS = (
     "availability",
@@ -65,7 +66,6 @@ NEITHER_IS_BETTER = frozenset(
 FINE_S = 5e-5
 """A resolution finer than what is printed need not be told."""
 SHARES = frozenset({"availability", "capacity_kept", "lowest_capacity", "blast_radius"})
-OPERATOR_TIME = "operator_minutes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,9 @@ class RepeatRow:
     values: tuple[str, ...]
 
 
-def comparison_rows(drill: DrillResults, trials: dict[str, TrialResults], t: Translator) -> tuple[Row, ...]:
+def comparison_rows(drill: DrillResults, t: Translator) -> tuple[Row, ...]:
     """All rows of the drill's table; one that is unknown for every contender (no load, say) still says so."""
-    return tuple(_row(metric, drill, trials, t) for metric in (*ROWS, *_more(drill)))
+    return tuple(_row(metric, drill, t) for metric in (*ROWS, *_more(drill)))
 
 
 def _more(drill: DrillResults) -> list[str]:
@@ -122,7 +122,7 @@ def repeat_rows(drill: DrillResults, t: Translator) -> tuple[RepeatRow, ...]:
     rows = []
     for metric in (*ROWS, *_more(drill)):
         for contender in drill.contenders:
-            spread = contender.metrics.get(metric)
+            spread = contender.operator_time if metric == OPERATOR_TIME else contender.metrics.get(metric)
             if spread is not None and len(spread.values) > 1:
                 values = tuple(
                     marked(t.metric_value(metric, value), t, modelled=spread.modelled and value is not None)
@@ -137,31 +137,51 @@ def marked(text: str, t: Translator, *, modelled: bool) -> str:
     return text + t.say(" (modelled)") if modelled else text
 
 
-def operator_time(contender: ContenderResults, trials: dict[str, TrialResults]) -> Spread:
-    """Time until a person had restored the service, over the contender's trials; 0 where it came back without one."""
-    found = [trials[name] for name in contender.trials if name in trials]
-    mine = [trial.operator for trial in found]
-    values = tuple(
-        0.0
-        if trial.operator.acts == 0 and trial.recovery_time_s is not None
-        else trial.operator.restored_after_s
-        for trial in found
-    )
-    known = [value for value in values if value is not None]
-    return Spread(
-        median=median(known) if known else None,
-        minimum=min(known, default=None),
-        maximum=max(known, default=None),
-        n=len(known),
-        unknown=len(values) - len(known),
-        values=values,
-        modelled=any(work.modelled and work.acts > 0 for work in mine),
-    )
+def difference_rows(drill: DrillResults, t: Translator) -> tuple[tuple[str, ...], ...]:
+    """Every pair of contenders on every row of the table: who is better by how much, and whether that is noise.
+
+    Empty where nothing was repeated.
+    """
+    repeated = any(len(contender.operator_time.values) > 1 for contender in drill.contenders)
+    shown = {metric: index for index, metric in enumerate((*ROWS, *_more(drill)))}
+    found = [one for one in drill.comparisons if repeated and one.metric in shown]
+    return tuple(_difference(one, drill, t) for one in sorted(found, key=lambda one: shown[one.metric]))
 
 
-def _row(metric: str, drill: DrillResults, trials: dict[str, TrialResults], t: Translator) -> Row:
+def _difference(comparison: Comparison, drill: DrillResults, t: Translator) -> tuple[str, ...]:
+    metric = comparison.metric
     spreads = [
-        operator_time(contender, trials) if metric == OPERATOR_TIME else contender.metrics.get(metric)
+        contender.operator_time if metric == OPERATOR_TIME else contender.metrics[metric]
+        for contender in drill.contenders
+        if contender.name in {comparison.better, comparison.worse}
+    ]
+
+    def points(value: float | None) -> str:
+        text = t.metric_value(metric, value)
+        if METRIC_KINDS.get(metric) != "ratio" or value is None:
+            return text
+        return t.say("{points} percentage points", points=text.removesuffix("%"))
+
+    interval = ""
+    if comparison.ci95_low is not None and comparison.ci95_high is not None:
+        interval = t.say(
+            "{low} to {high}", low=points(comparison.ci95_low), high=points(comparison.ci95_high)
+        )
+    if comparison.beyond_noise is None:
+        said = t.say("not known: fewer than {least:count} runs to be trusted", least=MIN_KNOWN)
+    elif not comparison.beyond_noise:
+        said = t.say("no")
+    elif metric in NEITHER_IS_BETTER:
+        said = t.say("yes")
+    else:
+        said = t.say("yes: {better} is better", better=comparison.better)
+    difference = marked(points(abs(comparison.difference)), t, modelled=any(one.modelled for one in spreads))
+    return (t.metric_label(metric), f"{comparison.worse} - {comparison.better}", difference, interval, said)
+
+
+def _row(metric: str, drill: DrillResults, t: Translator) -> Row:
+    spreads = [
+        contender.operator_time if metric == OPERATOR_TIME else contender.metrics.get(metric)
         for contender in drill.contenders
     ]
     best = _best(metric, spreads)

@@ -58,6 +58,19 @@ class ClaimView:
     modelled: bool
 
 
+KEY_METRICS = frozenset(
+    {
+        "availability",
+        "outage",
+        "recovery_time",
+        "time_to_full_capacity",
+        "capacity_kept",
+        "failed_requests",
+    }
+)
+"""Whose differences are told in sentences; all of them stand in a table."""
+
+
 def condition_view(condition: Condition, drill: DrillResults, t: Translator) -> ConditionView:
     """A condition with its value and verdict."""
     modelled = condition.value is not None and _modelled(drill, condition.metric, condition.contender)
@@ -77,10 +90,10 @@ def _modelled(drill: DrillResults, metric: str, *names: str) -> bool:
 
 
 def differences(drill: DrillResults, t: Translator) -> tuple[str, ...]:
-    """Differences between contenders that are, or are not, larger than the noise between repeats."""
+    """Differences on the key metrics that are, or are not, larger than the noise between repeats."""
     sentences = []
     for comparison in drill.comparisons:
-        if comparison.beyond_noise is None:
+        if comparison.beyond_noise is None or comparison.metric not in KEY_METRICS:
             continue
         values = _difference_values(comparison, drill, t)
         if comparison.beyond_noise:

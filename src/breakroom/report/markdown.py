@@ -136,6 +136,7 @@ def _drill(drill: DrillView, t: Translator, *, alone: bool) -> Iterator[str]:
         f"\n- {escape(sentence)}" if number == 0 else f"- {escape(sentence)}"
         for number, sentence in enumerate(drill.differences)
     )
+    yield from _titled(drill.compared, "###")
     yield from ("", "### " + t.say("Why"))
     for contender in drill.contenders:
         yield from ("", f"**{escape(contender.name)}** ({escape(contender.deployed)})", "")

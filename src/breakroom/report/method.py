@@ -161,7 +161,13 @@ def _cleanliness(trials: tuple[TrialResults, ...], t: Translator) -> str:
 
 def method_tables(results: RunResults, t: Translator) -> tuple[Table, ...]:
     """Generators, plan digests, balance, the tool's own cost; tables without rows are left out."""
-    tables = (_generators(results, t), _plans(results, t), _balance(results, t), _cost(results, t))
+    tables = (
+        _generators(results, t),
+        _plans(results, t),
+        _balance(results, t),
+        _cost(results, t),
+        _trial_cost(results, t),
+    )
     return tuple(table for table in tables if table.rows)
 
 
@@ -265,6 +271,40 @@ def _cost(results: RunResults, t: Translator) -> Table:
     )
     head = (t.say("Process"), t.say("CPU time"), t.say("Share of one core"), t.say("Largest memory"))
     return Table(t.say("What breakroom itself used"), head, rows)
+
+
+def _trial_cost(results: RunResults, t: Translator) -> Table:
+    """Trial by trial, against the machine and beside the replicas."""
+    cores = int(results.host.get("cores") or 1)
+    rows = []
+    for trial in results.trials:
+        cpu = sum(cost.cpu_s for cost in trial.tool_cost)
+        lasted = max((cost.wall_s for cost in trial.tool_cost if cost.process == "main"), default=0.0)
+        if not trial.tool_cost:
+            continue
+        rows.append(
+            (
+                trial.id,
+                t.duration(cpu),
+                t.ratio(cpu / (lasted * cores)) if lasted > 0 else t.duration(None),
+                t.size(sum(cost.max_rss_bytes * cost.processes for cost in trial.tool_cost)),
+                t.duration(trial.replica_use.cpu_s),
+                t.size(trial.replica_use.max_memory_bytes),
+            )
+        )
+    head = (
+        t.say("Trial"),
+        t.say("CPU time"),
+        t.say("Share of the machine"),
+        t.say("Memory at most"),
+        t.say("The replicas' CPU time"),
+        t.say("Largest replica"),
+    )
+    note = t.say(
+        "Memory: the largest of each process, added up. What the main process did for contenders side by side is in "
+        "each of them; the replicas are sampled twice a second."
+    )
+    return Table(t.say("What breakroom itself used, trial by trial"), head, tuple(rows), note)
 
 
 def outage_table(trials: tuple[TrialResults, ...], t: Translator) -> Table:

@@ -14,7 +14,7 @@ from breakroom.analysis.results import ContenderResults, DrillResults, RunResult
 from breakroom.i18n import Translator
 from breakroom.report.answer import drill_answer, run_answer
 from breakroom.report.checkpoints import CheckpointPhase, checkpoints
-from breakroom.report.comparison import RepeatRow, Row, comparison_rows, marked, repeat_rows
+from breakroom.report.comparison import RepeatRow, Row, comparison_rows, difference_rows, marked, repeat_rows
 from breakroom.report.course import CourseSection, course_section
 from breakroom.report.doubts import doubts, impossible
 from breakroom.report.glossary import Term, glossary
@@ -91,6 +91,8 @@ class DrillView:
     phases: Table
     conditions: tuple[ConditionView, ...]
     differences: tuple[str, ...]
+    compared: Table
+    """Every difference of two contenders, and whether it is larger than the noise."""
     outages: Table
     kinds: tuple[Table, ...]
     advice: Table
@@ -177,7 +179,7 @@ def _drill(drill: DrillResults, results: RunResults, t: Translator) -> DrillView
     mine = tuple(
         trials[name] for contender in drill.contenders for name in contender.trials if name in trials
     )
-    rows = comparison_rows(drill, trials, t)
+    rows = comparison_rows(drill, t)
     return DrillView(
         name=drill.name,
         title=t.text_of(drill.title) or drill.name,
@@ -193,11 +195,27 @@ def _drill(drill: DrillResults, results: RunResults, t: Translator) -> DrillView
         phases=_phases(drill, moments_note(zero_of(mine), t), t),
         conditions=tuple(condition_view(condition, drill, t) for condition in drill.conditions),
         differences=differences(drill, t),
+        compared=_compared(drill, t),
         outages=outage_table(mine, t),
         kinds=kind_tables(mine, t),
         advice=advice_table(drill.contenders, t),
         any_modelled=any(cell.modelled for row in rows for cell in row.cells),
     )
+
+
+def _compared(drill: DrillResults, t: Translator) -> Table:
+    head = (
+        t.say("Number"),
+        t.say("Contenders"),
+        t.say("Difference of medians"),
+        t.say("95% interval"),
+        t.say("Larger than the noise?"),
+    )
+    note = t.say(
+        "Larger than the noise: the interval, from resampling the runs, excludes zero, and the difference is at least "
+        "the resolution. Where nothing differs, about one number in twenty may still look as if it did."
+    )
+    return Table(t.say("Differences between the contenders"), head, difference_rows(drill, t), note)
 
 
 def _contender(contender: ContenderResults, t: Translator) -> ContenderView:
