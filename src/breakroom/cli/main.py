@@ -6,7 +6,6 @@ imports its module when it is run.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -224,5 +223,7 @@ def main() -> None:
         print("Aborted!")
         raise SystemExit(UNKNOWN) from None
     except Exception:  # noqa: BLE001 (the last place; what happened is printed whole)
+        import traceback
+
         traceback.print_exc()
         raise SystemExit(UNKNOWN) from None
