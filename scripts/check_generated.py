@@ -1,4 +1,4 @@
-"""Checks that files made from others are current: the compiled catalogues and the two lock files.
+"""Checks that files made from others are current: the compiled catalogues, the list of drills, the two lock files.
 
 Called by `scripts/check`; reads only. A lock file is current if everything that pyproject.toml asks for is in it
 at a version that is allowed, each with its hashes. Whether newer versions exist is not asked: that needs the network.
@@ -16,8 +16,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from breakroom.i18n import build
+from breakroom.spec import index
 
-__all__ = ["catalogue_faults", "lock_faults", "main", "pins"]
+__all__ = ["catalogue_faults", "index_faults", "lock_faults", "main", "pins"]
 
 ROOT = Path(__file__).resolve().parents[1]
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)")
@@ -66,12 +67,18 @@ def catalogue_faults() -> Iterator[str]:
             yield f"{compiled.relative_to(ROOT)} is not current; run `python -m breakroom.i18n.build`"
 
 
+def index_faults() -> Iterator[str]:
+    """A list of built-in drills that is not theirs."""
+    if not index.INDEX.is_file() or index.INDEX.read_text(encoding="utf-8") != index.render_index():
+        yield f"{index.INDEX.relative_to(ROOT)} is not current; run `python -m breakroom.spec.index`"
+
+
 def main() -> int:
     """Print every fault; returns 1 if there is one."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     needed = project["project"]["dependencies"]
     everything = needed + project["dependency-groups"]["dev"]
-    faults = list(catalogue_faults())
+    faults = [*catalogue_faults(), *index_faults()]
     for name, wanted in (("requirements.lock", needed), ("requirements-dev.lock", everything)):
         faults += lock_faults(name, (ROOT / name).read_text(), wanted)
     for fault in faults:

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
 
 from breakroom.cli import main as command_line
 
 
-@pytest.mark.parametrize("ending", [SystemExit(130), RuntimeError("a mistake of ours")])
+@pytest.mark.parametrize("ending", [click.Abort(), RuntimeError("a mistake of ours")])
 def test_what_says_nothing_about_the_service_is_unknown(
     monkeypatch: pytest.MonkeyPatch, ending: BaseException
 ) -> None:

@@ -261,4 +261,4 @@ def test_a_worker_loads_nothing_heavy() -> None:
     out = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     counts = Counter(name.partition(".")[0] for name in out.stdout.split())
     assert counts["msgspec"]
-    assert not counts.keys() & {"numpy", "asyncio", "typer", "ruamel"}
+    assert not counts.keys() & {"numpy", "asyncio", "click", "ruamel"}

@@ -83,7 +83,7 @@ def test_a_second_start_only_finds_the_environment(ready: Checkout, only_asks: s
 
 def test_the_environment_imports_breakroom_from_the_checkout(ready: Checkout) -> None:
     found = subprocess.run(
-        [ready.venv / "bin" / "python", "-c", "import breakroom, annotated_doc; print(breakroom.__file__)"],
+        [ready.venv / "bin" / "python", "-c", "import breakroom, mdurl; print(breakroom.__file__)"],
         cwd="/",
         capture_output=True,
         text=True,
@@ -178,7 +178,7 @@ def test_without_a_package_index_it_says_which_command_failed_and_where_the_log_
     assert "the packages could not be installed" in failed.stderr
     assert "check the network" in failed.stderr
     assert re.search(r"bin/python' -I -m pip install .*requirements\.lock", failed.stderr)
-    assert "annotated-doc" in (checkout.root / ".setup.log").read_text()
+    assert "mdurl" in (checkout.root / ".setup.log").read_text()
     assert not (checkout.venv / ".breakroom" / "made").exists()
 
 

@@ -1,41 +1,76 @@
-"""`breakroom drills`: what can be run, with its title in the reader's language."""
+"""`breakroom drills`: what can be run, with its title in the reader's language.
+
+Lays its one table out by itself: loading rich for it takes longer than all the rest of the command.
+"""
 
 from __future__ import annotations
 
 import json as json_module
+import shutil
 import sys
-
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Iterator
+from unicodedata import combining, east_asian_width
 
 from breakroom.cli.language import choose_translator
-from breakroom.spec.loader import builtin_drills
+from breakroom.spec.index import read_index
 
-__all__ = ["drills_command"]
+__all__ = ["drills_command", "wrapped"]
+
+_GAP = "  "
+_NARROWEST = 20
+_BOLD, _PLAIN = "\033[1m", "\033[0m"
 
 
 def drills_command(*, lang: str, json: bool) -> int:
     """Print the built-in drills; returns 0."""
     tr = choose_translator(lang)
-    known = builtin_drills()
+    known = read_index()
     if json:
-        rows = [
-            {
-                "name": drill.name,
-                "title": drill.title,
-                "description": drill.description,
-                "paces": list(drill.paces),
-            }
-            for drill in known
-        ]
-        print(json_module.dumps(rows, indent=2, ensure_ascii=False))
+        print(json_module.dumps(known, indent=2, ensure_ascii=False))
         return 0
-    table = Table(box=None, padding=(0, 2, 1, 0), header_style="bold", pad_edge=False)
-    table.add_column(tr.gettext("DRILL"), no_wrap=True)
-    table.add_column(tr.gettext("WHAT IT DOES"), overflow="fold")
-    table.add_column(tr.gettext("PACES"), no_wrap=True)
-    for drill in known:
-        text = f"{tr.text_of(drill.title)}\n{tr.text_of(drill.description)}".strip()
-        table.add_row(drill.name, text, ", ".join(drill.paces))
-    Console(file=sys.stdout).print(table)
+    rows = [
+        (
+            drill["name"],
+            f"{tr.text_of(drill['title'])}\n{tr.text_of(drill['description'])}".strip(),
+            ", ".join(drill["paces"]),
+        )
+        for drill in known
+    ]
+    head = (tr.gettext("DRILL"), tr.gettext("WHAT IT DOES"), tr.gettext("PACES"))
+    names, paces = (max(_cells(row[place]) for row in (head, *rows)) for place in (0, 2))
+    middle = max(shutil.get_terminal_size().columns - names - paces - 2 * len(_GAP), _NARROWEST)
+    bold, plain = (_BOLD, _PLAIN) if sys.stdout.isatty() else ("", "")
+    print(f"{bold}{_line(head, names, middle)}{plain}")
+    for name, what, speeds in rows:
+        cells = (name, "", speeds)
+        for number, line in enumerate(wrapped(what, middle)):
+            print(_line((cells[0], line, cells[2]) if number == 0 else ("", line, ""), names, middle))
+        print()
     return 0
+
+
+def wrapped(text: str, width: int) -> Iterator[str]:
+    """The text's lines, broken at blanks so that none is wider than `width` cells; a longer word stands alone."""
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split():
+            if line and _cells(line) + 1 + _cells(word) > width:
+                yield line
+                line = word
+            else:
+                line = f"{line} {word}" if line else word
+        yield line
+
+
+def _line(cells: tuple[str, str, str], names: int, middle: int) -> str:
+    name, what, paces = cells
+    return _GAP.join((_padded(name, names), _padded(what, middle), paces)).rstrip()
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _cells(text))
+
+
+def _cells(text: str) -> int:
+    """How wide it is in a terminal: Korean takes two cells a character."""
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in {"W", "F"} else 1 for char in text)

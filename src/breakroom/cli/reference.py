@@ -1,15 +1,14 @@
 """Writes docs/cli.md, the reference of every command and option, from the command line's own definitions.
 
 Run by people (`python -m breakroom.cli.reference > docs/cli.md`) and by a test that keeps the page current. Pure but
-for printing. Commands and their parameters are typer's own classes, which it does not publish as types: hence `Any`.
+for printing.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import typer.main
-
+from breakroom.cli.commands import default_of
 from breakroom.cli.main import app
 
 __all__ = ["render_reference"]
@@ -23,9 +22,7 @@ Made by `python -m breakroom.cli.reference`. Exit codes: `0` met, `1` not met, `
 
 def render_reference() -> str:
     """The page, as Markdown."""
-    root = typer.main.get_command(app)
-    commands: dict[str, Any] = getattr(root, "commands", {})
-    return "\n".join([_HEAD, *(_command(name, command) for name, command in commands.items())])
+    return "\n".join([_HEAD, *(_command(name, command) for name, command in app.commands.items())])
 
 
 def _command(name: str, command: Any) -> str:
@@ -59,8 +56,8 @@ def _escaped(text: str) -> str:
 
 
 def _default(param: Any) -> str:
-    value = param.default
-    return "" if value is None or value is False or value in ("", (), []) or callable(value) else f"`{value}`"
+    value = default_of(param)
+    return f"`{value}`" if value else ""
 
 
 if __name__ == "__main__":

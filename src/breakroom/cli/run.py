@@ -29,7 +29,7 @@ from breakroom.live.summary import print_summary
 from breakroom.live.terminal import make_view
 from breakroom.platforms.base import USAGE_CODES, Platform, PlatformError
 from breakroom.spec.drill import Drill
-from breakroom.spec.loader import SpecErrors, builtin_drills, load_drill
+from breakroom.spec.loader import BUILT_IN, SpecErrors, load_drill
 
 __all__ = ["RunArguments", "run_command"]
 
@@ -89,7 +89,7 @@ def run_command(arguments: RunArguments) -> int:
 
 
 def _plan(arguments: RunArguments) -> RunPlan:
-    names = arguments.drills or tuple(info.name for info in builtin_drills())
+    names = arguments.drills or BUILT_IN.names()
     drills: list[Drill] = []
     errors: list[str] = []
     for name in names:

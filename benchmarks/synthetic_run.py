@@ -1,20 +1,17 @@
-"""How long the analysis takes over many samples, and how much memory: one trial with a probe and a large load.
+"""A program of its own: writes a synthetic run with many samples, or analyses one and writes its report.
 
-Run it: `python benchmarks/bench_analysis.py [--samples 10000000] [--model closed|open] [--workers 2]`.
-A synthetic run is written to a temporary directory (32 bytes a sample), then read and analysed in a process of its
-own, so that the peak memory is the analysis's alone. Printed: seconds to analyse, seconds for the chart lines, peak
-resident memory.
+    synthetic_run.py write DIRECTORY SAMPLES [closed|open] [WORKERS]
+    synthetic_run.py analyse DIRECTORY        prints its seconds, peak memory and the report's size as JSON
 
-The target: 10 million samples in at most 5 s and 500 MB.
+Run by the benchmark of the analysis and by the growth plots, each in a process of its own: so the peak memory is the
+analysis's alone (Linux lets a child's peak begin at its parent's size). One trial with a probe and a large load.
 """
 
 from __future__ import annotations
 
-import argparse
+import json
 import resource
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,6 @@ import msgspec
 import numpy as np
 
 from breakroom.analysis.run import analyse
-from breakroom.analysis.series import trial_series
 from breakroom.journal.records import (
     ActionChanged,
     PhaseStarted,
@@ -38,63 +34,46 @@ from breakroom.journal.records import (
 )
 from breakroom.journal.samples import Outcome, sample_dtype
 from breakroom.journal.store import JournalWriter, read_journal
+from breakroom.report.write import write_report
 from breakroom.spec.drill import LoadSpec, ProbeSpec
 
 TRIAL = "kill/orchestrated/1"
 S = 1_000_000_000
 SPAN = 100 * S
 FAULT = 40 * S
-TARGET_S = 5.0
-TARGET_MB = 500.0
 RATE_LIMIT = 1_000_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--samples", type=int, default=10_000_000, help="requests of the load")
-    parser.add_argument("--model", choices=("closed", "open"), default="closed")
-    parser.add_argument(
-        "--workers", type=int, default=2, help="files that the load's samples are dealt out over"
-    )
-    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--analyse", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.write is not None:
-        write_run(arguments.write, arguments.samples, arguments.model, arguments.workers)
-        return
-    if arguments.analyse is not None:
-        measure(arguments.analyse)
-        return
-    # Both in processes of their own: Linux lets a child's peak memory begin at its parent's size.
-    with tempfile.TemporaryDirectory() as name:
-        subprocess.run([sys.executable, __file__, *sys.argv[1:], "--write", name], check=True)
-        print(
-            f"{arguments.samples:,} samples, {arguments.model} load, {arguments.workers} workers", flush=True
-        )
-        subprocess.run([sys.executable, __file__, "--analyse", name], check=True)
+    what, directory = sys.argv[1], Path(sys.argv[2])
+    if what == "write":
+        model = sys.argv[4] if len(sys.argv) > 4 else "closed"
+        write_run(directory, int(sys.argv[3]), model, int(sys.argv[5]) if len(sys.argv) > 5 else 2)
+    else:
+        print(json.dumps(measure(directory)))
 
 
-def measure(directory: Path) -> None:
-    """In the child: analyse, draw, report."""
+def measure(directory: Path) -> dict[str, float]:
+    """Analyse, then report."""
     idle = peak_mb()
     began = time.perf_counter()
-    results = analyse(read_journal(directory))
+    journal = read_journal(directory)
+    results = analyse(journal)
     analysed = time.perf_counter() - began
     analysis_peak = peak_mb()
-    began = time.perf_counter()
-    trial_series(read_journal(directory), TRIAL)
-    drawn = time.perf_counter() - began
     (trial,) = results.trials
     assert trial.cut.failed_requests > 0, "the synthetic fault must be seen"
     assert not trial.reasons_unknown, trial.reasons_unknown
-    print(f"analysis    {analysed:6.2f} s    target {TARGET_S:.0f} s")
-    print(f"chart lines {drawn:6.2f} s")
-    print(
-        f"peak memory {analysis_peak:6.0f} MB   target {TARGET_MB:.0f} MB   (of which {idle:.0f} MB before reading)"
-    )
-    print(f"with charts {peak_mb():6.0f} MB")
+    began = time.perf_counter()
+    paths = write_report(directory, results, journal, "en")
+    return {
+        "analysis_s": analysed,
+        "analysis_mb": analysis_peak,
+        "before_mb": idle,
+        "report_s": time.perf_counter() - began,
+        "report_mb": paths.html.stat().st_size / 1e6,
+        "peak_mb": peak_mb(),
+    }
 
 
 def peak_mb() -> float:

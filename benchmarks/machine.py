@@ -1,0 +1,49 @@
+"""What the machine is that figures were measured on. Called by `__main__`; reads /proc, changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+__all__ = ["describe", "today"]
+
+
+def today() -> str:
+    """The date, in UTC."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def describe(versions: dict[str, str]) -> dict[str, str]:
+    """Cores, processor, memory, kernel, Python, how busy it was, and the peers' versions."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {
+        "date": today(),
+        "cores": str(cores),
+        "processor": _processor(),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "system": f"{_distribution()}, {platform.system()} {platform.release()}, {platform.machine()}",
+        "python": platform.python_version(),
+        "load average at the begin": f"{os.getloadavg()[0]:.2f}",
+        "peers": ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) or "none",
+    }
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or "unknown"
+    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return match[1].strip() if match else "unknown"
+
+
+def _distribution() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "unknown")
+    except OSError:
+        return platform.platform(terse=True)

@@ -1,0 +1,111 @@
+"""How long a killed replica is missed: from SIGKILL to the replacement's first answer, minus the app's own start.
+
+The same sample app everywhere, killed and asked by the same program (`first_answer.py`): breakroom at the service's
+published port, behind its ingress; supervisord and circus at the app's own port; Docker Swarm at the port that it
+publishes on the node. Restart delay 0; what cannot be set is left as it comes. A replica has run for a while when
+it is killed: what restarts too fast is held back everywhere.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from benchmarks import keepers
+from benchmarks.context import BrokenError, Context, free_port, run
+from benchmarks.generators import HERE
+from benchmarks.keepers import App, Keeper
+from benchmarks.rows import OURS, Goal, Row
+
+__all__ = ["measure"]
+
+PROGRAM = str(HERE / "first_answer.py")
+SETTLE_S = 1.5
+PATIENCE_S = 60.0
+KILLS_A_ROUND = 3
+SWARM = "Docker Swarm"
+
+
+def _ms(words: list[str]) -> float:
+    return int(run(words).text) / 1e6
+
+
+def _cold(app: App) -> float:
+    """The app alone, from spawn to its first answer."""
+    setting = [f"{name}={value}" for name, value in app.environment.items()]
+    return statistics.median(
+        _ms(["env", *setting, sys.executable, "-I", "-S", PROGRAM, "start", str(free_port()), *app.command])
+        for _ in range(KILLS_A_ROUND)
+    )
+
+
+def _one(keeper: Keeper) -> int:
+    """The pid of the one replica, once it is there."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if len(pids := keeper.pids()) == 1:
+            return pids[0]
+        time.sleep(0.1)
+    raise BrokenError(f"there is not one replica but {keeper.pids()}")
+
+
+def _killed(keeper: Keeper, kills: int) -> float:
+    """Milliseconds from the kill to the first answer; the median of some."""
+    times = []
+    for _ in range(kills):
+        old = _one(keeper)
+        time.sleep(SETTLE_S)  # a service that has run for a while is what crashes
+        words = [sys.executable, "-I", "-S", PROGRAM, "kill", str(old), str(keeper.port)]
+        times.append(_ms([*keeper.prefix, *words]))
+        if _one(keeper) == old:
+            raise BrokenError("the replica that was to be killed lives")
+    return statistics.median(times)
+
+
+def measure(context: Context) -> list[Row]:
+    """One row."""
+    app = keepers.sample_app()
+    missing = context.absent("supervisord", "circusd")
+    kills = context.pick(KILLS_A_ROUND, 1)
+    with ExitStack() as stack:
+        up = {OURS: stack.enter_context(keepers.our_engine(context, app))}
+        if "supervisord" in context.tools:
+            up["supervisord"] = stack.enter_context(keepers.supervisord(context, app))
+        if "circusd" in context.tools:
+            up["circusd"] = stack.enter_context(keepers.circus(context, app))
+        if why := keepers.swarm_missing():
+            missing[SWARM] = why
+        else:
+            up[SWARM] = stack.enter_context(keepers.swarm(app))
+        for keeper in up.values():
+            _ms([*keeper.prefix, sys.executable, "-I", "-S", PROGRAM, "wait", str(keeper.port)])
+        contestants: dict[str, Callable[[], float]] = {"the app alone": lambda: _cold(app)}
+        for name, keeper in up.items():
+            contestants[name] = lambda keeper=keeper, name=name: _killed(  # type: ignore[misc]  # as its default
+                keeper, kills if name == OURS else 1
+            )
+        found = context.alternate(contestants)
+    alone = found.pop("the app alone")
+    return [
+        Row(
+            bench="replace",
+            name="SIGKILL → the replacement answers, minus the app's own start",
+            unit="ms",
+            better="less",
+            figures={
+                name: [each - cold for each, cold in zip(times, alone, strict=True)]
+                for name, times in found.items()
+            },
+            missing=missing,
+            goals=[
+                Goal(text="≤ 15 ms", at_most=15),
+                Goal(text="at least 10 × less than the best peer", peer="best", at_least=10),
+            ],
+            beside={"SIGKILL → answer, ms": found, "the app's own start, ms": {"the app alone": alone}},
+            note="breakroom is asked at the published port, through its ingress. Swarm: one node, its own dockerd, "
+            "restart delay 0. circusd looks after its processes every 50 ms (as it comes: 5 s).",
+        )
+    ]
