@@ -41,6 +41,16 @@ def test_samples_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert read_names(path) == ["", "web.1.abc", "v1"]
 
 
+def test_a_packed_sample_is_the_same_as_a_plain_one(tmp_path: Path) -> None:
+    path = tmp_path / "load-0.bin"
+    writer = SampleWriter(path)
+    writer.add(1 << 60, 1, 20, 30, 300, 200, 7, 65535, Outcome.OK, 1)
+    writer.add_packed(1 << 60, 1, 20, 30, 300, writer.pack_end(200, 7, 65535, Outcome.OK, 1))
+    writer.close()
+    plain, packed = read_samples(path)
+    assert plain == packed
+
+
 @given(cut=st.integers(min_value=0, max_value=5 * SAMPLE_SIZE))
 def test_a_file_cut_anywhere_gives_its_whole_samples(cut: int) -> None:
 

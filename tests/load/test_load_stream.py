@@ -48,6 +48,48 @@ def test_kept_alive_connections_are_used_again(truth: Any, streams: Any, outcome
     assert truth.connections == np.count_nonzero(samples["flags"] == 0) <= 5
 
 
+def test_kept_alive_answers_that_change_are_told_apart(truth: Any, streams: Any, outcomes: Any) -> None:
+    bodies = (b"ok", b"ok", b"OK", b"longer", b"", b"ok")
+    sent: list[tuple[int, bytes]] = []
+
+    async def varied(_r: asyncio.StreamReader, writer: asyncio.StreamWriter, _q: bytes) -> bool:
+        number = len(sent)
+        status = b"503 Busy" if number % 7 == 3 else b"200 OK"
+        task = b"web.%d" % (number // 5 % 3)
+        sent.append((int(status[:3]), task))
+        body = bodies[number % len(bodies)]
+        ending = b"Connection: close\r\n" if number % 13 == 12 else b""
+        writer.write(
+            b"HTTP/1.1 %s\r\nX-Task-Id: %s\r\nContent-Length: %d\r\n%s\r\n%s"
+            % (status, task, len(body), ending, body)
+        )
+        return not ending
+
+    truth.handler = varied
+    spec = LoadSpec(requests=400, concurrency=1, keep_alive=True, pause_after_failure=0)
+    samples = streams.run(spec, truth.url)
+    names = [name.encode() for name in read_names(streams.directory / streams.last(StreamOpened).files[0])]
+    got = [(int(sample["status"]), names[sample["task"]]) for sample in samples]
+    assert got == sent
+    failed = sum(status == 503 for status, _ in sent)
+    assert outcomes(samples) == {"OK": 400 - failed, "HTTP_ERROR": failed}
+    assert truth.connections == np.count_nonzero(samples["flags"] == 0) == 400 // 13 + 1
+    ends = samples["intended"] + samples["total"].astype(np.int64) * 1000
+    assert (samples["intended"][1:] >= ends[:-1]).all()
+
+
+def test_kept_alive_requests_still_time_out(truth: Any, streams: Any, outcomes: Any) -> None:
+    async def stalls(_r: asyncio.StreamReader, writer: asyncio.StreamWriter, _q: bytes) -> bool:
+        if len(truth.requests) % 10 == 0:
+            await asyncio.Event().wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        return True
+
+    truth.handler = stalls
+    spec = LoadSpec(requests=50, concurrency=1, keep_alive=True, timeout=100 * MS, pause_after_failure=0)
+    assert outcomes(streams.run(spec, truth.url)) == {"OK": 45, "TIMEOUT": 5}
+
+
 def test_a_closed_load_never_has_more_outstanding_than_its_concurrency(truth: Any, streams: Any) -> None:
     now, most = 0, 0
 

@@ -53,6 +53,8 @@ NOT_REACHED = 0xFFFFFFFF
 """In a phase time: that phase was not reached."""
 
 _STRUCT = struct.Struct("<qIIIIHHHBB")
+_TIMES = struct.Struct("<qIIII8s")
+_END = struct.Struct("<HHHBB")
 SAMPLE_SIZE = _STRUCT.size
 
 
@@ -122,6 +124,17 @@ class SampleWriter:
         self._buffer += _STRUCT.pack(
             intended, lag, connect, first_byte, total, status, task, version, outcome, flags
         )
+
+    @staticmethod
+    def pack_end(status: int, task: int, version: int, outcome: int, flags: int) -> bytes:
+        """The part of a sample that is the same for like answers, for `add_packed`."""
+        return _END.pack(status, task, version, outcome, flags)
+
+    def add_packed(
+        self, intended: int, lag: int, connect: int, first_byte: int, total: int, end: bytes
+    ) -> None:
+        """As `add`, in half the time: `end` is from `pack_end`."""
+        self._buffer += _TIMES.pack(intended, lag, connect, first_byte, total, end)
 
     def flush(self) -> None:
         """Write what is buffered.

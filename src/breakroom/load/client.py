@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
 from time import monotonic_ns
 
 from breakroom.journal.samples import NOT_REACHED, Outcome, SampleWriter
+from breakroom.load.connection import NOTHING_USUAL, REUSED, STREAM, Connection, Usual
 from breakroom.load.histogram import Histogram
 from breakroom.load.messages import Plan
 from breakroom.load.outcomes import outcome_of_error
 from breakroom.load.poller import READ, WRITE, Poller
 from breakroom.load.response import BadResponseError, Head, HeadCache, ResponseReader
+from breakroom.load.resting import Resting
 
 __all__ = ["NEVER", "Client"]
 
@@ -32,28 +33,10 @@ NEVER = 1 << 62
 """A moment that does not come."""
 
 _RECEIVE = 16 * 1024
-_MAX_LINGERING = 512
+_MAX_USUALS = 256
 _LATEST = NOT_REACHED - 1
-_REUSED = 1
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-_STREAM = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 _PENDING = frozenset({errno.EINPROGRESS, errno.EAGAIN, errno.EWOULDBLOCK})
 _NOT_YET = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOTCONN, errno.EINPROGRESS})
-
-
-class _Connection(socket.SocketType):
-    """A socket and the request that is on it. Times are absolute; 0: not reached."""
-
-    __slots__ = ("connected", "fd", "first", "flags", "intended", "lag", "reader", "unsent")
-
-    fd: int
-    intended: int
-    lag: int
-    connected: int
-    first: int
-    flags: int
-    reader: ResponseReader | None
-    unsent: memoryview | None
 
 
 class Client:
@@ -64,6 +47,8 @@ class Client:
             connection of a closed model keeps its place).
         ready: Completed requests since the model last looked: how many may follow in a closed model.
         failed: Those of them that were not ok.
+        left: Closed model: requests that may still begin. The model counts it down, and so does the client itself
+            where a kept-alive connection goes on with its next request at once.
     """
 
     def __init__(self, plan: Plan, writer: SampleWriter, poller: Poller) -> None:
@@ -72,9 +57,10 @@ class Client:
         needle = plan.probe.expect_body.encode() if plan.probe else b""
         self.timeout = spec.timeout
         self.keep_alive = plan.load is not None and plan.load.keep_alive
-        self.busy: dict[int, _Connection] = {}
+        self.busy: dict[int, Connection] = {}
         self.ready = 0
         self.failed = 0
+        self.left = 0
         self.intended = 0
         self.received_bytes = 0
         self.outcomes = [0] * len(Outcome)
@@ -82,17 +68,22 @@ class Client:
         self.server = ""
         self.document_bytes = -1
         self.next_deadline = NEVER
+        self._longest = min(self.timeout, _LATEST * 1000)
         self._status = spec.expect_status
         self._needle = needle
         self._request = plan.request
         self._family = plan.family
         self._address = (plan.host, plan.port)
         self._add = writer.add
+        self._add_packed = writer.add_packed
+        self._pack_end = writer.pack_end
+        self._buffer = bytearray(_RECEIVE)
+        self._usual = NOTHING_USUAL
+        self._usuals: dict[bytes, Usual] = {}
         self._heads = HeadCache(writer.name, head_only=plan.head)
         self._poller = poller
-        self._idle: dict[int, _Connection] = {}
-        self._lingering: dict[int, _Connection] = {}
-        self._old_lingering: dict[int, _Connection] = {}
+        self._resting = Resting(poller)
+        self._idle = self._resting.idle
 
     @property
     def sent(self) -> int:
@@ -126,7 +117,7 @@ class Client:
             lag = 0
         if self._idle:
             fd, connection = self._idle.popitem()
-            connection.flags = _REUSED
+            connection.flags = REUSED
             connection.connected = now
         else:
             opened = self._open(intended, now)
@@ -136,6 +127,7 @@ class Client:
             fd = connection.fd
             connection.flags = 0
             connection.connected = 0
+            connection.usual = self._usual
         connection.intended = intended
         connection.lag = lag
         connection.first = 0
@@ -146,21 +138,21 @@ class Client:
         self.busy[fd] = connection
         self._send_first(connection, now)
 
-    def _open(self, intended: int, now: int) -> _Connection | None:
+    def _open(self, intended: int, now: int) -> Connection | None:
         """A new connection under way; None if it failed at once, which is recorded."""
         try:
-            connection = _Connection(self._family, _STREAM)
+            connection = Connection(self._family, STREAM)
         except OSError:
             # Descriptors that only wait for the server to close are ours to give up first.
-            if not self._drop_lingering():
+            if not self._resting.drop_lingering():
                 self._record_unsent(intended, now, Outcome.NOT_SENT)
                 return None
             try:
-                connection = _Connection(self._family, _STREAM)
+                connection = Connection(self._family, STREAM)
             except OSError:
                 self._record_unsent(intended, now, Outcome.NOT_SENT)
                 return None
-        if _STREAM == socket.SOCK_STREAM:
+        if STREAM == socket.SOCK_STREAM:
             connection.setblocking(False)
         error = connection.connect_ex(self._address)
         if error and error not in _PENDING:
@@ -170,7 +162,7 @@ class Client:
         connection.fd = connection.fileno()
         return connection
 
-    def _send_first(self, connection: _Connection, now: int) -> None:
+    def _send_first(self, connection: Connection, now: int) -> None:
         """Try to send at once; a new connection comes under watch here."""
         fresh = not connection.connected
         moment = monotonic_ns() if fresh else now
@@ -191,7 +183,7 @@ class Client:
         connection.unsent = memoryview(request)[count:]
         (self._poller.watch if fresh else self._poller.change)(connection.fd, READ | WRITE)
 
-    def _send_rest(self, connection: _Connection) -> bool:
+    def _send_rest(self, connection: Connection) -> bool:
         """The socket can be written to, or failed; returns whether the whole request is on its way."""
         if not connection.connected:
             error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -223,36 +215,97 @@ class Client:
         No connection is opened in here, so that a descriptor number in `events` cannot come to mean another one.
         """
         busy = self.busy
-        known = self._heads.known
+        buffer = self._buffer
         for fd, mask in events:
             connection = busy.get(fd)
             if connection is None:
-                self._close_waiting(fd)
+                self._resting.woke(fd)
                 continue
-            if connection.unsent is not None and mask & ~READ and self._send_rest(connection):
-                continue
-            if fd not in busy or not mask & ~WRITE:
+            if (
+                connection.unsent is not None
+                and mask & ~READ
+                and (self._send_rest(connection) or fd not in busy or not mask & ~WRITE)
+            ):
                 continue
             try:
-                data = connection.recv(_RECEIVE)
+                size = connection.recv_into(buffer)
             except BlockingIOError:
                 continue
             except OSError as error:
                 self._end_by_error(connection, error.errno)
                 continue
             now = monotonic_ns()
-            self.received_bytes += len(data)
-            if not connection.first and data:
-                connection.first = now
-                # The fast way: the whole response in one piece, with a head that was seen before.
-                end = data.find(b"\r\n\r\n") + 4
-                head = known.get(data[:end])
-                if head is not None and head.length == len(data) - end and not (head.interim or self._needle):
-                    self._end_by_response(connection, head, now, body_bytes=head.length)
+            self.received_bytes += size
+            if not connection.first and size:
+                # The fast way: the whole response in one piece, with the last one's head or another known one.
+                last = connection.usual
+                usual = (
+                    last
+                    if size == last.size and buffer.startswith(last.raw)
+                    else self._whole(connection, size)
+                )
+                if usual is not None:
+                    if self.left > 0 and usual.turns and connection.flags and connection.unsent is None:
+                        self._turn(connection, now, usual)
+                    else:
+                        connection.first = now
+                        self._end_by_response(connection, usual.head, now, body_bytes=usual.head.length)
                     continue
-            self._read(connection, data, now)
+                connection.first = now
+            self._read(connection, bytes(buffer[:size]), now)
 
-    def _read(self, connection: _Connection, data: bytes, now: int) -> None:
+    def _whole(self, connection: Connection, size: int) -> Usual | None:
+        """What the buffer holds, if it is one whole response with a head that was seen before."""
+        data = bytes(self._buffer[:size])
+        end = data.find(b"\r\n\r\n") + 4
+        raw = data[:end]
+        head = self._heads.known.get(raw)
+        if head is None or head.length != size - end or head.interim or self._needle:
+            return None
+        usual = self._usuals.get(raw)
+        if usual is None:
+            turns = self.keep_alive and head.keep_alive and head.status == self._status
+            usual = Usual(
+                raw, head, self._pack_end(head.status, head.task, head.version, Outcome.OK, REUSED), turns
+            )
+            if len(self._usuals) >= _MAX_USUALS:
+                self._usuals.clear()
+            self._usuals[raw] = usual
+        connection.usual = self._usual = usual
+        return usual
+
+    def _turn(self, connection: Connection, now: int, usual: Usual) -> None:
+        """The usual answer has come on a kept-alive connection of a closed model: the next request goes out at once.
+
+        The same as ending this request, handing the connection to the model and getting it back, in fewer steps. The
+        next request counts from `now`, when the answer was here: what is done in between counts as its latency.
+        """
+        intended = connection.intended
+        total = now - intended
+        if total > self._longest:
+            connection.first = now
+            self._end_by_response(connection, usual.head, now, body_bytes=usual.head.length)
+            return
+        self.left -= 1
+        self.intended += 1
+        connection.intended = connection.connected = now
+        request = self._request
+        try:
+            count = connection.send(request)
+            problem = 0
+        except OSError as error:
+            count = 0
+            problem = error.errno or errno.EIO
+        total //= 1000
+        self._add_packed(intended, 0, 0, total, total, usual.ending)
+        self.outcomes[0] += 1  # `Outcome.OK`
+        if problem and problem not in _NOT_YET:
+            self._end_by_error(connection, problem)
+        elif count != len(request):
+            connection.unsent = memoryview(request)[count:]
+            self._poller.change(connection.fd, READ | WRITE)
+
+    def _read(self, connection: Connection, data: bytes, now: int) -> None:
         """The general way: a response in pieces, or one whose head is new; empty data is the end of the stream."""
         reader = connection.reader
         if reader is None:
@@ -277,7 +330,7 @@ class Client:
 
     def _end_by_response(
         self,
-        connection: _Connection,
+        connection: Connection,
         head: Head,
         now: int,
         *,
@@ -298,18 +351,16 @@ class Client:
             self._close(connection)
         elif self.keep_alive and head.keep_alive:
             self._idle[connection.fd] = connection
-        elif not self.keep_alive and not head.keep_alive and len(self._lingering) < _MAX_LINGERING:
-            self._lingering[connection.fd] = connection
-        else:
+        elif self.keep_alive or head.keep_alive or not self._resting.linger(connection):
             # A server that means to keep the connection open would never close it: we must.
             self._close(connection)
 
-    def _end_by_nonsense(self, connection: _Connection, now: int) -> None:
+    def _end_by_nonsense(self, connection: Connection, now: int) -> None:
         """Not HTTP. Or our own words: see below."""
-        if self._is_own_echo(connection):
+        if connection.is_own_echo():
             # With nobody listening on a port of the ephemeral range, the kernel may pick that very port as ours
             # and join the socket to itself (TCP's simultaneous open). It tells that nobody listened.
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            connection.reset_on_close()
             connection.connected = connection.first = 0
             self._finish(connection, Outcome.REFUSED, now, None)
         else:
@@ -317,14 +368,7 @@ class Client:
             self._finish(connection, Outcome.BAD_BODY, now, head)
         self._close(connection)
 
-    @staticmethod
-    def _is_own_echo(connection: _Connection) -> bool:
-        try:
-            return bool(connection.getsockname() == connection.getpeername())
-        except OSError:
-            return False
-
-    def _end_by_error(self, connection: _Connection, code: int | None) -> None:
+    def _end_by_error(self, connection: Connection, code: int | None) -> None:
         outcome = outcome_of_error(code, connected=bool(connection.connected))
         self._finish(
             connection, outcome, monotonic_ns(), connection.reader.head if connection.reader else None
@@ -353,7 +397,7 @@ class Client:
             self._close(connection)
         self.next_deadline = earliest + timeout if earliest != NEVER else NEVER
 
-    def _finish(self, connection: _Connection, outcome: Outcome, now: int, head: Head | None) -> None:
+    def _finish(self, connection: Connection, outcome: Outcome, now: int, head: Head | None) -> None:
         """Write the request's sample; the connection leaves `busy`."""
         intended = connection.intended
         total = now - intended
@@ -398,33 +442,15 @@ class Client:
 
     def sweep(self) -> None:
         """Call a few times a second: closes connections whose server has not closed them since the last call."""
-        for connection in self._old_lingering.values():
-            self._close(connection)
-        self._old_lingering = self._lingering
-        self._lingering = {}
+        self._resting.sweep()
 
     def close(self) -> None:
         """Close everything; requests under way get no sample."""
-        self._drop_lingering()
-        for connection in [*self.busy.values(), *self._idle.values()]:
+        self._resting.close()
+        for connection in self.busy.values():
             self._close(connection)
         self.busy.clear()
-        self._idle.clear()
 
-    def _drop_lingering(self) -> bool:
-        any_left = bool(self._lingering or self._old_lingering)
-        self.sweep()
-        self.sweep()
-        return any_left
-
-    def _close_waiting(self, fd: int) -> None:
-        """Something happened on a connection without a request: the server closed it, or talks out of turn."""
-        connection = (
-            self._lingering.pop(fd, None) or self._old_lingering.pop(fd, None) or self._idle.pop(fd, None)
-        )
-        if connection is not None:
-            self._close(connection)
-
-    def _close(self, connection: _Connection) -> None:
+    def _close(self, connection: Connection) -> None:
         self._poller.forget(connection.fd)
         connection.close()

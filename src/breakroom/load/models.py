@@ -87,12 +87,16 @@ class OpenModel:
 
 
 class ClosedModel:
-    """A number of clients, each sending its next request when its last was answered, and after a failure a pause."""
+    """A number of clients, each sending its next request when its last was answered, and after a failure a pause.
+
+    How many requests are left stands with the `Client`: on kept-alive connections it goes on by itself after the usual
+    answer, and the model need not turn for it.
+    """
 
     def __init__(self, plan: Plan, client: Client, t0: int) -> None:
         assert plan.load is not None, "only loads are closed"
         self._client = client
-        self._left = plan.requests if plan.requests > 0 else NEVER
+        client.left = plan.requests if plan.requests > 0 else NEVER
         self._pause = plan.load.pause_after_failure
         self._resting: deque[int] = deque()
         self._free = plan.concurrency
@@ -103,7 +107,7 @@ class ClosedModel:
         client = self._client
         if client.ready:
             self._take_back(client)
-        if self._left <= 0:
+        if client.left <= 0:
             return NEVER
         now = monotonic_ns()
         if now < self._t0:
@@ -112,14 +116,14 @@ class ClosedModel:
         while resting and resting[0] <= now:
             resting.popleft()
             self._free += 1
-        count = min(self._free, self._left, _BATCH)
+        count = min(self._free, client.left, _BATCH)
         self._free -= count
-        self._left -= count
+        client.left -= count
         for _ in range(count):
             client.begin()
-        if client.ready or (self._free and self._left):
+        if client.ready or (self._free and client.left):
             return 0  # some failed at once, or the batch was too small for all
-        return resting[0] if resting and self._left else NEVER
+        return resting[0] if resting and client.left else NEVER
 
     def _take_back(self, client: Client) -> None:
         """Completed requests free their clients: at once, or after the pause if they failed."""
@@ -132,9 +136,9 @@ class ClosedModel:
 
     def stop(self, until: int) -> None:  # noqa: ARG002  # the protocol's; nothing is planned ahead here
         """See `Model`; takes effect now, as nothing is planned ahead."""
-        self._left = 0
+        self._client.left = 0
 
     @property
     def over(self) -> bool:
         """See `Model`."""
-        return self._left <= 0
+        return self._client.left <= 0
