@@ -204,7 +204,7 @@ def _report(path: Path, latencies_us: list[int], *, failed_us: tuple[int, ...] =
     )
     count = len(latencies_us) + len(failed_us)
     closed = StreamClosed(t=0, stream="load", intended=count, sent=count, completed=count)
-    return summarise(setup, [path], closed, [], aborted=False)
+    return summarise(setup, [path], closed, [], tool=[], aborted=False)
 
 
 def test_percentiles_are_values_that_occurred_by_nearest_rank(tmp_path: Path) -> None:

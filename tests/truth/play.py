@@ -130,7 +130,8 @@ class _Stage:
         """Everything that is left of it."""
         changes = [Change(*change) for change in log["changes"]]
         opened = [record for record in self.records if isinstance(record, StreamOpened)]
-        parts, at, number = [], self.streams[0].t0, 0
+        parts: list[Part] = []
+        at, number = self.streams[0].t0, 0
         for schedule in self.lane:
             start, end = at + LEAD // 2, at + schedule.length
             mine = changes[number : number + len(schedule.states) - 1]

@@ -264,8 +264,10 @@ def main() -> None:
     print(json.dumps([service.port for service in services]), flush=True)
     gc.disable()
 
+    requests: Any = sys.stdin.buffer.raw  # type: ignore[union-attr]  # unbuffered: one line an event
+
     def command() -> None:
-        line = sys.stdin.buffer.raw.readline()  # type: ignore[attr-defined]  # unbuffered: one line an event
+        line = requests.readline()
         if line:
             number, moment = json.loads(line)
             services[number].start(moment)

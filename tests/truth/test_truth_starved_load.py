@@ -260,6 +260,7 @@ def _report(bottleneck: str) -> LoadReport:
         total=None,
         percentiles_s={"50": 0.1},
         failed_median_s=None,
+        tool=(),
         failed_max_s=None,
         histogram=(),
         lag_p50_s=0.0,

@@ -128,9 +128,7 @@ def drills(*, lang: str, json: bool) -> None:
 @click.option("--out", metavar="DIR", type=_PATH, help="Keep the samples there.")
 @_lang
 @_json
-def load(
-    *, header: tuple[str, ...], poisson: bool, body: str, lang: str, json: bool, **options: Any
-) -> None:
+def load(*, header: tuple[str, ...], poisson: bool, body: str, lang: str, json: bool, **options: Any) -> None:
     """Put load on a URL and print what came of it: closed model like ab, or an open model at a set rate."""
     from breakroom.cli.load import load_command
     from breakroom.load.command import LoadOptions

@@ -42,6 +42,11 @@ from breakroom.platforms.base import USAGE_CODES, Capabilities, Platform, Platfo
 
 __all__ = ["Observer", "RunOutcome", "make_run_directory", "run_plan"]
 
+APART_S = 0.6
+"""How far apart contenders that run side by side begin, so that their starts, and what the timeline makes all of them do,
+do not meet: starting a replica takes a processor for a third of a second. Measured: docs/benchmarks.md, "Side by side".
+"""
+
 
 class Observer:
     """What a live view hears of a run. Every method may be overridden; these do nothing."""
@@ -235,8 +240,13 @@ async def _run_trials(
             if problems and problems[0].code.removeprefix("platform.") in USAGE_CODES:
                 usage = True
 
+    async def run_later(trial: TrialPlan, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        await run_one(trial)
+
     for batch in batches(plan):
-        await together((run_one(trial), trial.id) for trial in batch)
+        begun = ((run_later(trial, place * APART_S), trial.id) for place, trial in enumerate(batch))
+        await together(begun)
         if usage:
             return "failed", failed[0], True
     return "completed", "", False
