@@ -76,7 +76,8 @@ def _outages(
 ) -> list[dict[str, Any]]:
     deadline = trial.of("TrialStarted")[0]["plan"]["probe"]["timeout"]
     line = probes + [r for r in window if r.stream == "load" and r.ok and r.total_us * 1000 <= deadline]
-    line.sort(key=_stands_at)
+    # Of two at the same moment the success stands first: nobody knows, and an outage is rather shorter than longer.
+    line.sort(key=lambda request: (_stands_at(request), not request.ok))
     runs: list[dict[str, Any]] = []
     at = 0
     while at < len(line):

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from analysis.conftest import Sample, Scene
@@ -116,7 +116,13 @@ def _assert_same(found: TrialResults, naive: dict[str, Any]) -> None:
         assert mine[1:3] == pytest.approx(other[1:3], abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],  # to shrink takes minutes
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(
     probe=_stretches(),
     load=_stretches(),

@@ -1,7 +1,7 @@
 """Outages and degraded stretches: failed probes, with the load's successes as witnesses that the service was not down.
 
 Called by `analysis.trial`. Pure. The rule, with probes in the order of their intended times and the load's successes
-where they were sent:
+where they were sent, of two at the same moment the success first:
 
 1. A *run* is a maximal sequence of failed probes without a success between them, be it a probe's or the load's. It
    lasts from its first probe's intended time to the moment of the success that follows.

@@ -43,8 +43,8 @@ from breakroom.platforms.base import USAGE_CODES, Capabilities, Platform, Platfo
 __all__ = ["Observer", "RunOutcome", "make_run_directory", "run_plan"]
 
 APART_S = 0.6
-"""How far apart contenders that run side by side begin, so that their starts, and what the timeline makes all of them do,
-do not meet: starting a replica takes a processor for a third of a second. Measured: docs/benchmarks.md, "Side by side".
+"""How far apart contenders that run side by side begin, so that their starts, and what the timeline has all of them
+do, do not meet: starting a replica takes a processor for a third of a second. Measured: docs/benchmarks.md, "Side by side".
 """
 
 
