@@ -44,7 +44,7 @@ __all__ = ["Observer", "RunOutcome", "make_run_directory", "run_plan"]
 
 APART_S = 0.6
 """How far apart contenders that run side by side begin, so that their starts, and what the timeline has all of them
-do, do not meet: starting a replica takes a processor for a third of a second. Measured: docs/benchmarks.md, "Side by side".
+do, do not meet: two replicas that start at once take longer. Measured: docs/benchmarks.md, "Side by side".
 """
 
 
