@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 
 from breakroom.director.tasks import background
 from breakroom.engine.shell.pulse import BEAT_SECONDS, Ledger, Stretch
-from breakroom.journal.records import PartStalled, Record
+from breakroom.journal.records import Record
+from breakroom.platforms.stalled import part_stalled
 
 __all__ = ["turning"]
 
@@ -22,16 +23,7 @@ async def turning(trial: str, emit: Callable[[Record], None], now: Callable[[], 
     """Write down for the block when this process stood still."""
 
     def tell(stretch: Stretch) -> None:
-        emit(
-            PartStalled(
-                t=stretch.t,
-                trial=trial,
-                part="main",
-                since=stretch.since,
-                still_ns=stretch.still_ns,
-                longest_ns=stretch.longest_ns,
-            )
-        )
+        emit(part_stalled(trial, "main", stretch))
 
     ledger = Ledger(tell)
 

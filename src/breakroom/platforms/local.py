@@ -36,6 +36,7 @@ from breakroom.platforms.base import Capabilities, Emit, Endpoint, PlatformError
 from breakroom.platforms.local_acts import CANNOT, LocalActs
 from breakroom.platforms.local_client import EngineClient
 from breakroom.platforms.local_images import resolve, service_digest
+from breakroom.platforms.stalled import part_stalled
 from breakroom.spec.drill import Contender
 from breakroom.spec.service import ServiceSpec
 
@@ -307,16 +308,7 @@ class LocalDeployment(LocalActs):
 
     def _stood_still(self, stretch: Stretch) -> None:
         """The engine did."""
-        self._emit(
-            PartStalled(
-                t=stretch.t,
-                trial=self._trial,
-                part="engine",
-                since=stretch.since,
-                still_ns=stretch.still_ns,
-                longest_ns=stretch.longest_ns,
-            )
-        )
+        self._emit(part_stalled(self._trial, "engine", stretch))
 
     def _pushed(self, message: protocol.Pushed) -> None:
         for record in self._records(message):

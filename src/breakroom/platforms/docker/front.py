@@ -25,8 +25,9 @@ from breakroom.engine.shell.channel import LineChannel
 from breakroom.engine.shell.pulse import Pulse, Stretch
 from breakroom.ingress import messages
 from breakroom.ingress.link import LinkSpec
-from breakroom.journal.records import PartStalled, Problem, RotationChanged, ToolCost
+from breakroom.journal.records import Problem, RotationChanged, ToolCost
 from breakroom.platforms.base import Emit, Endpoint, PlatformError
+from breakroom.platforms.stalled import part_stalled
 
 __all__ = ["LOOPBACK", "Front", "FrontKind", "IngressFront", "NativeFront", "hosts_of", "taken"]
 
@@ -265,16 +266,7 @@ class IngressFront:
         self._pulse.start()
 
     def _stood_still(self, stretch: Stretch) -> None:
-        self._emit(
-            PartStalled(
-                t=stretch.t,
-                trial=self._trial,
-                part="ingress",
-                since=stretch.since,
-                still_ns=stretch.still_ns,
-                longest_ns=stretch.longest_ns,
-            )
-        )
+        self._emit(part_stalled(self._trial, "ingress", stretch))
 
     def _send(self, message: messages.Command) -> None:
         if self._channel is not None:
