@@ -32,9 +32,10 @@ SLOW_S = FOR_S / 2
 WRK_SCRIPT = """
 done = function(summary, latency, requests)
   local out = {summary.requests}
-  for _, share in ipairs({50, 90, 99, 99.9, 100}) do
+  for _, share in ipairs({50, 90, 99, 99.9}) do
     out[#out + 1] = latency:percentile(share) / 1e6
   end
+  out[#out + 1] = latency.max / 1e6
   io.stderr:write(table.concat(out, " "), "\\n")
 end
 """
@@ -68,10 +69,12 @@ def of_times(times: Sequence[float]) -> Row:
 
 def breakroom(*options: str) -> Tool:
     def run(url: str, seconds: int, directory: Path) -> Row:
-        out = directory / f"samples{len(options)}"
+        out = directory / "".join(options).strip("-").partition("/")[0]
         command = [sys.executable, "-m", "breakroom", "load", url, *options]
         command += ["--duration", f"{seconds}s", "--workers", "1", "--out", str(out), "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if not done.stdout:
+            sys.exit(f"breakroom load failed: {done.stderr.strip()}")
         report = json.loads(done.stdout)
         if not report["trusted"]:
             sys.exit(f"the machine was too busy to measure: {report['bottleneck']}")
@@ -131,8 +134,10 @@ def server() -> Iterator[str]:
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/"
-        process.kill()
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}/"
+        finally:
+            process.kill()
 
 
 def line(name: str, row: Row) -> str:
