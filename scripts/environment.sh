@@ -20,15 +20,24 @@ environment() {
     esac
     venv=${BREAKROOM_VENV:-$root/.venv}
     case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
-    ready "$venv" "$lock" && return
+    ready "$venv" "$lock" && keep_bytecode && return
     if [ -z "${BREAKROOM_VENV:-}" ] && [ ! -w "$root" ]; then
         # A checkout that cannot be written to: its environment lives in the user's cache, one for each such checkout.
         name=$(printf %s "$root" | cksum)
         venv=${XDG_CACHE_HOME:-$HOME/.cache}/breakroom/${name%% *}/venv
-        ready "$venv" "$lock" && return
+        ready "$venv" "$lock" && keep_bytecode && return
     fi
     python=$(find_python) || exit 1
     "$python" -I -S -B "$root/scripts/make_environment.py" "$root" "$venv" "$lock" || exit $?
+    keep_bytecode
+}
+
+# keep_bytecode: where people have Python write no bytecode beside sources (many containers do), ours lies in the environment.
+# Without any, every process of a run would compile all that it imports: 1.6 s instead of 0.3 for one that talks to Docker.
+keep_bytecode() {
+    [ -n "${PYTHONDONTWRITEBYTECODE:-}" ] || return 0
+    unset PYTHONDONTWRITEBYTECODE
+    export PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX:-$venv/bytecode}"
 }
 
 # find_python: prints the Python to make the environment with. Trying is the only test: a name on the path may be a

@@ -194,8 +194,8 @@ def _make_packages(disk: Path) -> None:
     (stamp / "made").write_text(f"/breakroom\n/usr/bin/python{_PYTHON}\n")
     for lock in ("requirements.lock", "requirements-dev.lock"):
         shutil.copyfile(ROOT / lock, stamp / lock)
-    # Bytecode for all: an emulated processor compiles slowly, and the disk is read only.
-    _run(sys.executable, "-m", "compileall", "-q", "-j0", str(site))
+    # Bytecode for all, beside the sources: an emulated processor compiles slowly, and the disk is read only.
+    _run("env", "-u", "PYTHONPYCACHEPREFIX", sys.executable, "-m", "compileall", "-q", "-j0", str(site))
     _make_disk(venv, disk, "1G")
 
 

@@ -81,7 +81,7 @@ fi
 mount -o ro,noatime /dev/vdb /venv
 tar -C / -xf /dev/vdc
 mkdir -p /out
-export BREAKROOM_VENV=/venv PYTHONDONTWRITEBYTECODE=1
+export BREAKROOM_VENV=/venv
 say "running the command"
 cd /breakroom && setsid bash /command </dev/null >"$(port output)" 2>&1
 code=$?
