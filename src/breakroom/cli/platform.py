@@ -72,10 +72,11 @@ def _asker(console: Console) -> Callable[[str], bool] | None:
         return None
 
     def ask(question: str) -> bool:
-        console.print(f"{question} [y/N] ", markup=False, highlight=False, end="")
-        # asyncio's own handler only cancels the task, which waits here: without this, Ctrl-C would do nothing.
+        # asyncio's own handler only cancels the task, which waits here: without this, Ctrl-C would do nothing. It comes
+        # before the question, which a quick hand answers at once.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
+            console.print(f"{question} [y/N] ", markup=False, highlight=False, end="")
             answer = input()
         except EOFError:
             answer = ""
