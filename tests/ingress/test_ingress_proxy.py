@@ -276,6 +276,29 @@ def _came_to_rest(ingress: Ingress, passed: list[int]) -> bool:
     return rests
 
 
+def test_bytes_behind_urgent_ones_pass(ingress: Ingress, make_task: MakeTask) -> None:
+    task = make_task("a")
+    ingress.enter(task)
+    with ingress.connect() as client, task.accept() as server:
+        client.sendall(b"before")
+        client.send(b"!", socket.MSG_OOB)
+        client.sendall(b"behind")
+        client.shutdown(socket.SHUT_WR)
+        assert read_to_end(server).replace(b"!", b"") == b"beforebehind"
+
+
+def test_bursts_of_any_size_pass_whole(ingress: Ingress, make_task: MakeTask) -> None:
+    task = make_task("a")
+    ingress.enter(task)
+    with ingress.connect() as client, task.accept() as server:
+        for size in (1, 65535, 65536, 65537, 2 * 65536, 300_000):
+            burst = os.urandom(size)
+            server.sendall(burst)
+            assert read_exactly(client, size) == burst
+            client.sendall(burst)
+            assert read_exactly(server, size) == burst
+
+
 def test_a_thousand_connections_live_at_once(ingress: Ingress, make_task: MakeTask) -> None:
     task = make_task("a")
     ingress.enter(task)

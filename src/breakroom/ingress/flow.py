@@ -7,41 +7,28 @@ end of stream (each direction by itself), reset as reset.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import socket
-import struct
-import sys
 import time
 from collections.abc import Callable
 
+from breakroom.ingress.last_words import LastWords
 from breakroom.ingress.loop import Loop
-from breakroom.ingress.poller import ERR, HUP, OUT, RDHUP, READ
+from breakroom.ingress.poller import EDGE, ERR, HUP, OUT, PRI, RDHUP, READ
 from breakroom.ingress.rotation import Backend
+from breakroom.ingress.sockets import (
+    CHUNK,
+    DONTWAIT,
+    MORE,
+    connect_to,
+    is_connected,
+    reset_on_close,
+    reset_socket,
+    waiting_to_leave,
+)
 
-__all__ = [
-    "CHUNK",
-    "DONTWAIT",
-    "Half",
-    "begin_connecting",
-    "connect_to",
-    "is_connected",
-    "new_socket",
-    "reset_socket",
-    "start_flow",
-]
+__all__ = ["Half", "start_flow"]
 
-CHUNK = 65536
-DONTWAIT = socket.MSG_DONTWAIT
-_RST_LINGER = struct.pack("ii", 1, 0)
-_SIOCOUTQNSD = 0x894B  # linux/sockios.h: bytes in the send queue that were not sent yet
-_SO_NWRITE = 0x1024  # Darwin's sys/socket.h: bytes in the send queue
-_LAST_WORDS_NS = 5 * 10**9
-_LAST_WORDS_STEP_NS = 5_000_000
 _PARKED = -1
-_PLATFORM: str = sys.platform  # typed so that mypy checks the branches of every system
-_STREAM = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
-_CONNECTING = frozenset({errno.EINPROGRESS, errno.EINTR, errno.EWOULDBLOCK})
 
 
 class Half:
@@ -49,7 +36,7 @@ class Half:
 
     __slots__ = (
         "answered", "backend", "client_side", "connected", "eof", "failed", "fd", "fin", "loop", "lost", "mask", "peer",
-        "received", "recv", "send", "sock", "unsent",
+        "reading", "received", "recv", "send", "sock", "unsent",
     )  # fmt: skip
 
     def __init__(
@@ -65,9 +52,11 @@ class Half:
         self.client_side = client_side
         self.connected = client_side
         """Known to be, for more than one chunk went to it, or its readiness said so."""
-        self.peer: Half = self
-        """Itself once the connection is closed."""
+        self.peer: Half = _NOBODY
+        """The other one, as long as the connection lives. (Nothing then points back here: no cycle is left behind.)"""
         self.mask = _PARKED
+        self.reading = EDGE
+        """How to watch for something to read: `READ` once it sends more than is taken at a time."""
         self.eof = False
         """Its end of stream was read."""
         self.failed = False
@@ -82,23 +71,30 @@ class Half:
         self.lost = False
         """Of a task's side: it ended the connection while it owed an answer, or reset it."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is over."""
+        return self.peer is _NOBODY
+
     def on_event(self, events: int) -> None:  # noqa: C901, PLR0912  the data path: a call less for every chunk
         """Pass on what there is."""
         if events & OUT:
             self._writable()
-            if self.peer is self:
-                return
         peer = self.peer
+        if peer is _NOBODY:
+            return
         if self.eof or peer.unsent is not None:
             self._unwanted(events)
             return
+        flags = DONTWAIT
         while True:
             try:
                 data = self.recv(CHUNK, DONTWAIT)
-            except BlockingIOError:
-                return
             except OSError as error:
-                self._broken(error)
+                if flags != DONTWAIT:
+                    peer.proceed()  # Nothing came to share the packet: it must not wait any longer.
+                if not isinstance(error, BlockingIOError):
+                    self._broken(error)
                 return
             if not data:
                 self._ended()
@@ -111,8 +107,10 @@ class Half:
                 self.answered = True
             if not peer.connected and self.received != size:
                 peer.proceed()
+            if events & RDHUP and not self.failed and not self.backend.dead:
+                flags = MORE
             try:
-                sent = peer.send(data, DONTWAIT)
+                sent = peer.send(data, flags)
             except BlockingIOError:
                 sent = 0
             except OSError as error:
@@ -124,14 +122,22 @@ class Half:
                 self.update()
                 return
             if not events & RDHUP:
+                if size == CHUNK or events & PRI:
+                    # There may be more, which an edge would not report again.
+                    self.reading = READ
+                    self.update()
                 return
-            # The end comes right behind: taking it now saves a turn of the loop.
+            # The end comes right behind: taking it now saves a turn of the loop, and a packet.
+            if flags != DONTWAIT and size < CHUNK and self.reading == EDGE and not events & PRI:
+                # All that came before it was taken, so reading again would only say so.
+                self._ended()
+                return
 
     def update(self) -> None:
         """Watch the socket for what is of interest now."""
-        mask = 0 if self.eof or self.peer.unsent is not None else READ
+        mask = 0 if self.eof or self.peer.unsent is not None else self.reading
         if self.unsent is not None:
-            mask |= OUT
+            mask = mask & READ | OUT
         self.watch(mask)
 
     def watch(self, mask: int) -> None:
@@ -196,25 +202,25 @@ class Half:
     def abort(self) -> None:
         """Reset this socket, after what was written to it has left; the other one is over."""
         other = self.peer
-        if self.unsent is None and not _waiting_to_leave(self.sock):
+        if self.unsent is None and not waiting_to_leave(self.sock):
             self.close(reset=True)
             return
         for half in (self, other):
             half.park()
             half.loop.table.pop(half.fd, None)
-        _LastWords(self).try_again()
+        LastWords(self).try_again()
 
     def close(self, *, reset: bool = False) -> None:
         """End the connection: both sockets, once. `reset`: this one's side gets an RST."""
         peer = self.peer
-        if peer is self:
+        if peer is _NOBODY:
             return
         loop = self.loop
         if reset:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_LINGER)
+            reset_on_close(self.sock)
         forget = loop.forget
         for half in (self, peer):
-            half.peer = half
+            half.peer = _NOBODY
             loop.table.pop(half.fd, None)
             if forget is not None:
                 forget(half.fd)
@@ -229,8 +235,8 @@ class Half:
 
     def reset_both(self) -> None:
         """End the connection with an RST to both sides, whatever is on its way."""
-        if self.peer is not self:
-            self.peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_LINGER)
+        if not self.closed:
+            reset_on_close(self.peer.sock)
             self.close(reset=True)
 
     def cut(self) -> None:
@@ -245,7 +251,7 @@ class Half:
             self.fin = False
             self.connected = True
             self.shut()
-        if self.peer is not self:
+        if not self.closed:
             self.update()
             self.peer.update()
 
@@ -268,8 +274,8 @@ class Half:
         if peer.eof or (self.backend.dead and not self.client_side):
             self.close()
         else:
-            # Level-triggered, the end is reported again; most often the other end has come by then, so the
-            # system call that would stop the reports is left to `_unwanted`.
+            # Where the poller is level-triggered, the end is reported again; most often the other end has come by
+            # then, so the system call that would stop the reports is left to `_unwanted`.
             peer.shut()
 
     def _broken(self, error: OSError) -> None:
@@ -293,33 +299,8 @@ class Half:
             self.peer.abort()
 
 
-class _LastWords:
-    """A connection of which one side was reset while the other has not taken all that was sent before."""
-
-    __slots__ = ("deadline", "half")
-
-    def __init__(self, half: Half) -> None:
-        self.half = half
-        self.deadline = time.monotonic_ns() + _LAST_WORDS_NS
-
-    def try_again(self) -> None:
-        """Write what can be written; reset when all has left, or nobody took it for too long."""
-        half = self.half
-        now = time.monotonic_ns()
-        if half.unsent is not None:
-            try:
-                sent = half.send(half.unsent, DONTWAIT)
-                half.unsent = half.unsent[sent:] if sent < len(half.unsent) else None
-                self.deadline = now + _LAST_WORDS_NS
-            except BlockingIOError:
-                pass
-            except OSError:
-                half.close()
-                return
-        if now >= self.deadline or (half.unsent is None and not _waiting_to_leave(half.sock)):
-            half.close(reset=True)
-        else:
-            half.loop.at(now + _LAST_WORDS_STEP_NS, self.try_again)
+_NOBODY: Half = Half.__new__(Half)
+"""The peer of a closed half; has no attributes."""
 
 
 def start_flow(loop: Loop, client: socket.SocketType, client_fd: int, backend: Backend) -> None:
@@ -343,80 +324,9 @@ def start_flow(loop: Loop, client: socket.SocketType, client_fd: int, backend: B
     far.peer = near
     loop.table[client_fd] = near
     loop.table[server_fd] = far
-    near.mask = far.mask = READ
+    near.mask = far.mask = EDGE
     register = loop.poller.register
-    register(client_fd, READ)
-    register(server_fd, READ)
+    register(client_fd, EDGE)
+    register(server_fd, EDGE)
     # The request is often there already, and on loopback the connection stands at once.
     near.on_event(0)
-
-
-def connect_to(backend: Backend) -> socket.SocketType | None:
-    """Begin to connect to a task; None if its port refused at once.
-
-    Raises:
-        OSError: no socket could be had, or no local port.
-    """
-    made = new_socket(backend)
-    try:
-        begun = begin_connecting(made, backend)
-    except OSError:
-        made.close()
-        raise
-    if not begun:
-        made.close()
-        return None
-    return made
-
-
-def new_socket(backend: Backend) -> socket.SocketType:
-    """A socket fit to be connected to a task.
-
-    Raises:
-        OSError: none could be had.
-    """
-    made = socket.SocketType(backend.family, _STREAM)
-    if _STREAM == socket.SOCK_STREAM:
-        made.setblocking(False)
-    return made
-
-
-def begin_connecting(sock: socket.SocketType, backend: Backend) -> bool:
-    """Send the SYN; False if it was refused at once.
-
-    Raises:
-        OSError: it cannot be sent; most often no local port is free.
-    """
-    problem = sock.connect_ex(backend.address)
-    if problem == errno.ECONNREFUSED:
-        return False
-    if problem and problem not in _CONNECTING:
-        raise OSError(problem, "connect")
-    return True
-
-
-def reset_socket(sock: socket.SocketType) -> None:
-    """Close with an RST."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_LINGER)
-    sock.close()
-
-
-def is_connected(sock: socket.SocketType) -> bool:
-    """Whether the other end has answered; also true after a failure, which is for reading to tell."""
-    try:
-        sock.getpeername()
-    except OSError as error:
-        return error.errno != errno.ENOTCONN
-    return True
-
-
-def _waiting_to_leave(sock: socket.SocketType) -> int:
-    """Bytes that the kernel has not sent yet; an RST now would throw them away."""
-    try:
-        if _PLATFORM == "linux":
-            return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), _SIOCOUTQNSD, b"\0\0\0\0"))[0])
-        if _PLATFORM == "darwin":
-            return sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE)
-    except OSError:
-        return 0
-    return 0

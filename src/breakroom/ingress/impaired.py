@@ -14,19 +14,19 @@ import socket
 import time
 from collections import deque
 
-from breakroom.ingress.flow import (
+from breakroom.ingress.flow import Half
+from breakroom.ingress.link import CLEAR, CLOSE, RESET, Handshake, Lane, Link
+from breakroom.ingress.loop import Loop
+from breakroom.ingress.poller import ERR, HUP, OUT, READ
+from breakroom.ingress.rotation import Backend
+from breakroom.ingress.sockets import (
     CHUNK,
     DONTWAIT,
-    Half,
     begin_connecting,
     is_connected,
     new_socket,
     reset_socket,
 )
-from breakroom.ingress.link import CLEAR, CLOSE, RESET, Handshake, Lane, Link
-from breakroom.ingress.loop import Loop
-from breakroom.ingress.poller import ERR, HUP, OUT, READ
-from breakroom.ingress.rotation import Backend
 
 __all__ = ["WINDOW", "Impaired", "impair_flow", "start_impaired"]
 
@@ -282,7 +282,7 @@ class _Flow:
     def fire(self) -> None:
         """A time has come."""
         self._armed = None
-        if self.near.half.peer is self.near.half:
+        if self.near.half.closed:
             self.over = True
         if self.over:
             return

@@ -2,8 +2,8 @@
 
 Used by `loop`. On Linux the epoll object itself is handed out, so the data path pays for no wrapper. The fallback is
 built on poll, which macOS and every other Unix has, and is tested on Linux as well; it costs time in proportion to the
-number of open connections, which is fit for a lab on a laptop. Both are level-triggered and use the same numbers for
-events (POSIX leaves them open, but Linux, macOS and the BSDs agree on these).
+number of open connections, which is fit for a lab on a laptop. Both are level-triggered (but for `EDGE`) and use the
+same numbers for events (POSIX leaves them open, but Linux, macOS and the BSDs agree on these).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import select
 from typing import Protocol
 
-__all__ = ["ERR", "HUP", "IN", "OUT", "RDHUP", "READ", "PollPoller", "Poller", "make_poller"]
+__all__ = ["EDGE", "ERR", "HUP", "IN", "OUT", "PRI", "RDHUP", "READ", "PollPoller", "Poller", "make_poller"]
 
 IN = 0x1
 OUT = 0x4
@@ -20,6 +20,11 @@ HUP = 0x10
 RDHUP = 0x2000
 """The peer has sent its end of stream. Linux only; elsewhere the end is found by reading."""
 READ = IN | RDHUP
+PRI = 0x2
+"""There are urgent bytes: what is read ends before them, though more may follow. Asked for with `EDGE` alone."""
+EDGE = READ | PRI | 0x80000000
+"""As READ, but said only when more comes (epoll's EPOLLET): whoever reads must take all there is, or ask anew, which
+reports what is there already. The fallback goes on reporting, as for READ."""
 
 
 class Poller(Protocol):

@@ -17,7 +17,7 @@ from collections import deque
 import msgspec
 
 from breakroom.ingress.death import DeathWatch
-from breakroom.ingress.flow import Half, reset_socket, start_flow
+from breakroom.ingress.flow import Half, start_flow
 from breakroom.ingress.impaired import Impaired, impair_flow, start_impaired
 from breakroom.ingress.link import Link, LinkSpec
 from breakroom.ingress.loop import Loop
@@ -43,6 +43,7 @@ from breakroom.ingress.messages import (
 from breakroom.ingress.poller import IN, OUT
 from breakroom.ingress.port import PortError, PublishedPort
 from breakroom.ingress.rotation import Backend, Ring
+from breakroom.ingress.sockets import reset_socket
 
 __all__ = ["Server"]
 
