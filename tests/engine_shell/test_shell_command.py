@@ -85,3 +85,16 @@ def test_a_task_is_told_its_own_port_and_names_whatever_the_service_sets() -> No
     assert (told["PORT"], told["BREAKROOM_TASK_ID"], told["BREAKROOM_TASK_NAME"]) == ("25001", "t1", "w.2")
     assert (told["BREAKROOM_TASK_SLOT"], told["MINE"], told["BREAKROOM_VERSION"]) == ("2", "1", "3")
     assert told[MARKER] == "mark"
+
+
+@pytest.mark.parametrize("theirs", [True, False])
+def test_where_breakrooms_bytecode_goes_is_no_business_of_a_service(
+    monkeypatch: pytest.MonkeyPatch, *, theirs: bool
+) -> None:
+    place = "/somewhere/else" if theirs else f"{sys.prefix}/bytecode"
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", place)
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    task = Task(id="t1", service="w", slot=2, spec=spec("x"), spec_version=3, created=0)
+    told = task_environment(task, 25001, "mark")
+    assert told.get("PYTHONPYCACHEPREFIX") == (place if theirs else None)
+    assert told.get("PYTHONDONTWRITEBYTECODE") == (None if theirs else "1")

@@ -73,12 +73,12 @@ def _why_not(program: str, path: Path, where: str) -> str:
 
 
 def task_environment(task: Task, port: int, marker: str) -> dict[str, str]:
-    """The engine's own environment, then what the service sets, then what a task is told.
+    """The environment that the engine was started with, then what the service sets, then what a task is told.
 
     The last wins: a `PORT: 3000` in a Compose file would put every replica on one port of this machine.
     """
     return {
-        **os.environ,
+        **_environment_of_the_person(),
         **task.spec.environment,
         MARKER: marker,
         "PORT": str(port),
@@ -87,6 +87,15 @@ def task_environment(task: Task, port: int, marker: str) -> dict[str, str]:
         "BREAKROOM_TASK_SLOT": str(task.slot),
         "BREAKROOM_VERSION": str(task.spec_version),
     }
+
+
+def _environment_of_the_person() -> dict[str, str]:
+    """This process's, without the place of breakroom's own bytecode (see `scripts/environment.sh`)."""
+    found = dict(os.environ)
+    if os.path.realpath(found.get("PYTHONPYCACHEPREFIX", "")) == os.path.realpath(f"{sys.prefix}/bytecode"):
+        del found["PYTHONPYCACHEPREFIX"]
+        found["PYTHONDONTWRITEBYTECODE"] = "1"
+    return found
 
 
 def localize(text: str, ports: Mapping[int, int]) -> str:
