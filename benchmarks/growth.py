@@ -79,85 +79,100 @@ MEASURES: dict[str, Callable[[Context], Points]] = {"replicas": replicas, "load"
 def plots(figures: dict[str, Any]) -> dict[str, Plot]:
     """File name → plot, of what was measured."""
     found: dict[str, Plot] = {}
+    for name, draw in {"replicas": _of_replicas, "load": _of_load, "analysis": _of_analysis}.items():
+        if points := figures.get(name, {}).get("points"):
+            found |= draw(points)
+    return found
 
-    def line(points: Points, name: str, x: str, y: str) -> Line:
-        return Line(name, tuple((point[x], point[y]) for point in points))
 
-    if points := figures.get("replicas", {}).get("points"):
-        what = "replicas"
-        found["replicas-time"] = Plot(
+def _line(points: Points, name: str, x: str, y: str) -> Line:
+    return Line(name, tuple((point[x], point[y]) for point in points))
+
+
+def _of_replicas(points: Points) -> dict[str, Plot]:
+    what = "replicas"
+    return {
+        "replicas-time": Plot(
             title="Start and replacement",
             x=what,
             y="seconds",
             log_x=False,
             lines=(
-                line(points, "all started", what, "start_s"),
-                line(points, "half replaced", what, "back_s"),
+                _line(points, "all started", what, "start_s"),
+                _line(points, "half replaced", what, "back_s"),
             ),
-        )
-        found["replicas-cpu"] = Plot(
+        ),
+        "replicas-cpu": Plot(
             title="Idle: CPU of engine and ingress",
             x=what,
             y="% of a core",
             log_x=False,
             goal=2,
-            lines=(line(points, "CPU", what, "idle_percent"),),
-        )
-        found["replicas-memory"] = Plot(
+            lines=(_line(points, "CPU", what, "idle_percent"),),
+        ),
+        "replicas-memory": Plot(
             title="Memory of engine and ingress",
             x=what,
             y="MB",
             log_x=False,
-            lines=(line(points, "memory", what, "memory_mb"),),
+            lines=(_line(points, "memory", what, "memory_mb"),),
+        ),
+    }
+
+
+def _of_load(points: Points) -> dict[str, Plot]:
+    what = "rate"
+    found = {}
+    for keep, kind, file in ((0.0, "new connections", "new"), (1.0, "kept alive", "kept")):
+        some = [point for point in points if point["keep_alive"] == keep]
+        found[f"load-{file}-lag"] = Plot(
+            title=f"Send lag, {kind}",
+            x="requests/s",
+            y="ms",
+            log_x=False,
+            log_y=True,
+            goal=1,
+            lines=(_line(some, "p50", what, "p50"), _line(some, "p99", what, "p99")),
         )
-    if points := figures.get("load", {}).get("points"):
-        what = "rate"
-        for keep, kind, file in ((0.0, "new connections", "new"), (1.0, "kept alive", "kept")):
-            some = [point for point in points if point["keep_alive"] == keep]
-            found[f"load-{file}-lag"] = Plot(
-                title=f"Send lag, {kind}",
-                x="requests/s",
-                y="ms",
-                log_x=False,
-                log_y=True,
-                goal=1,
-                lines=(line(some, "p50", what, "p50"), line(some, "p99", what, "p99")),
-            )
-            found[f"load-{file}-cpu"] = Plot(
-                title=f"CPU of the generator, {kind}",
-                x="requests/s",
-                y="cores",
-                log_x=False,
-                lines=(line(some, "workers", what, "cpu"),),
-            )
-    if points := figures.get("analysis", {}).get("points"):
-        what = "samples"
-        found["analysis-time"] = Plot(
+        found[f"load-{file}-cpu"] = Plot(
+            title=f"CPU of the generator, {kind}",
+            x="requests/s",
+            y="cores",
+            log_x=False,
+            lines=(_line(some, "workers", what, "cpu"),),
+        )
+    return found
+
+
+def _of_analysis(points: Points) -> dict[str, Plot]:
+    what = "samples"
+    return {
+        "analysis-time": Plot(
             title="Analysis and report",
             x=what,
             y="seconds",
             log_y=True,
             goal=5,
-            lines=(line(points, "analysis", what, "analysis_s"), line(points, "report", what, "report_s")),
-        )
-        found["analysis-memory"] = Plot(
+            lines=(_line(points, "analysis", what, "analysis_s"), _line(points, "report", what, "report_s")),
+        ),
+        "analysis-memory": Plot(
             title="Peak memory",
             x=what,
             y="MB",
             goal=500,
             lines=(
-                line(points, "analysis", what, "analysis_mb"),
-                line(points, "with report", what, "peak_mb"),
+                _line(points, "analysis", what, "analysis_mb"),
+                _line(points, "with report", what, "peak_mb"),
             ),
-        )
-        found["analysis-report"] = Plot(
+        ),
+        "analysis-report": Plot(
             title="Size of report.html",
             x=what,
             y="MB",
             goal=6,
-            lines=(line(points, "report", what, "report_mb"),),
-        )
-    return found
+            lines=(_line(points, "report", what, "report_mb"),),
+        ),
+    }
 
 
 def main() -> int:
