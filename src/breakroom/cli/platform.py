@@ -5,6 +5,8 @@ Called by `cli.run`. Imports a platform's module only when it is asked for, so t
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -77,16 +79,36 @@ def _asker(console: Console) -> Callable[[str], bool] | None:
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             console.print(f"{question} [y/N] ", markup=False, highlight=False, end="")
-            answer = input()
-        except EOFError:
-            answer = ""
+            answer = _line_of_the_terminal()
         except KeyboardInterrupt:
             console.print()
             raise
         finally:
             signal.signal(signal.SIGINT, before)
-        if not answer:
+        if not answer.endswith("\n"):
             console.print()
         return answer.strip().lower() in {"y", "yes"}
 
     return ask
+
+
+def _line_of_the_terminal() -> str:
+    """What was typed, empty at the end of input.
+
+    `input` loses a Ctrl-C that comes between Python's last look for signals and the system call that reads: it would
+    wait for an answer all the same. A signal makes the pipe readable, whenever it comes.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, where that is what SIGINT does.
+    """
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)  # as `set_wakeup_fd` demands
+    before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    try:
+        while sys.stdin not in select.select([sys.stdin, woken], [], [])[0]:
+            os.read(woken, 512)  # another signal, which has been served
+        return sys.stdin.readline()
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(woken)
+        os.close(wake)
