@@ -11,6 +11,7 @@ from breakroom.platforms.swarm.patience import through_elections
 
 _ELECTING = (
     "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+    "rpc error: code = Unknown desc = context deadline exceeded",
     "rpc error: code = Unknown desc = The swarm does not have a leader.",
 )
 

@@ -48,7 +48,7 @@ def test_manager_cut_off_leaves_ours_at_work_and_is_healed_after_ctrl_c(three_ma
     assert back is not None
     assert lost != cluster.manager
     assert [trial.outcome for trial in ended.of(TrialEnded)] == ["aborted"]
-    assert [done.ok for done in ended.of(UndoDone)] == [True]
+    assert [done.ok for done in ended.of(UndoDone)] == [True], ended.of(UndoDone)
     assert abs((back - silent) / 1e9 - _LASTS_S) < 2
     # Two of three managers are a majority: ours answered for as long as the third was cut off. (When that returns it
     # has them elect a leader anew, which takes longer.)

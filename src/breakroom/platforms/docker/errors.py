@@ -48,7 +48,7 @@ CONNECTION_LOST: Final = frozenset({"daemon-died", "daemon-missing", "ssh-failed
 _NO_CONNECTION = 900
 """aiodocker's status for a request that never reached the daemon."""
 
-_NO_LEADER = re.compile(r"DeadlineExceeded|does not have a leader")
+_NO_LEADER = re.compile(r"DeadlineExceeded|context deadline exceeded|does not have a leader")
 _PORT_TAKEN = re.compile(
     r"port is already allocated|address already in use|already in use by service|Ports are not available",
     re.IGNORECASE,

@@ -24,6 +24,7 @@ from breakroom.platforms.docker.front import Front
 from breakroom.platforms.swarm.cpu import TaskCpu
 from breakroom.platforms.swarm.hands import SwarmHands
 from breakroom.platforms.swarm.nodes import NodeList
+from breakroom.platforms.swarm.patience import through_elections
 from breakroom.platforms.swarm.reach import refusal
 from breakroom.platforms.swarm.tasks import SwarmTask
 from breakroom.platforms.swarm.witness import Witness
@@ -282,8 +283,8 @@ class TaskActs(TaskCpu):
     async def _back_by_itself(self, node: str) -> None:
         deadline = max(self._healed_at.get(node, 0), time.monotonic_ns()) + _BACK_NS
         while time.monotonic_ns() < deadline:
-            with self._daemon.asking("look at the nodes"):
-                await self._nodes.refresh()
+            # A manager that returns has them elect a leader anew: until then they answer nobody.
+            await through_elections(self._look_at_nodes)
             state = str((self._nodes.rows.get(node, {}).get("Status") or {}).get("State") or "")
             over = time.monotonic_ns() >= self._healed_at.get(node, 0)
             # A short cut may not have been noticed; then the node was never anything but ready.
@@ -295,6 +296,10 @@ class TaskActs(TaskCpu):
             f"node {self._nodes.names.get(node, node)} has not come back",
             "look at it there: `nft list tables` shows breakroom's table if it is still cut off",
         )
+
+    async def _look_at_nodes(self) -> None:
+        with self._daemon.asking("look at the nodes"):
+            await self._nodes.refresh()
 
     # --- within -----------------------------------------------------------------------------------------------
 
