@@ -35,9 +35,9 @@ environment() {
 # keep_bytecode: where people have Python write no bytecode beside sources (many containers do), ours lies in the environment.
 # Without any, every process of a run would compile all that it imports: 1.6 s instead of 0.3 for one that talks to Docker.
 keep_bytecode() {
-    [ -n "${PYTHONDONTWRITEBYTECODE:-}" ] || return 0
+    [ -n "${PYTHONDONTWRITEBYTECODE:-}" ] && [ -z "${PYTHONPYCACHEPREFIX:-}" ] || return 0
     unset PYTHONDONTWRITEBYTECODE
-    export PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX:-$venv/bytecode}"
+    export PYTHONPYCACHEPREFIX="$venv/bytecode"
 }
 
 # find_python: prints the Python to make the environment with. Trying is the only test: a name on the path may be a

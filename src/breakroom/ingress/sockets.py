@@ -1,4 +1,7 @@
-"""Sockets towards tasks, and the kernel's answers about them: what `flow` and `impaired` both need. No state."""
+"""Sockets towards tasks, and the kernel's answers about them. No state.
+
+Used by all that passes bytes on or ends a connection: `flow`, `impaired`, `last_words`, `server`.
+"""
 
 from __future__ import annotations
 

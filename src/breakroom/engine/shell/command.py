@@ -92,7 +92,8 @@ def task_environment(task: Task, port: int, marker: str) -> dict[str, str]:
 def _environment_of_the_person() -> dict[str, str]:
     """This process's, without the place of breakroom's own bytecode (see `scripts/environment.sh`)."""
     found = dict(os.environ)
-    if os.path.realpath(found.get("PYTHONPYCACHEPREFIX", "")) == os.path.realpath(f"{sys.prefix}/bytecode"):
+    place = found.get("PYTHONPYCACHEPREFIX")
+    if place and os.path.realpath(place) == os.path.realpath(f"{sys.prefix}/bytecode"):
         del found["PYTHONPYCACHEPREFIX"]
         found["PYTHONDONTWRITEBYTECODE"] = "1"
     return found

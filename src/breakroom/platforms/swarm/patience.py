@@ -1,7 +1,8 @@
 """Waits out the managers' elections: meanwhile a Swarm answers nobody, and what was asked is to be asked again.
 
-Used by `service` and `platform` where things are removed and looked at; an election comes when a manager that was cut
-off returns, for one. A request that meets one is held by the daemon for 20 s, and refused then.
+Used where things are removed and looked at (`service`, `platform`), and where a node comes back (`acts`); an election
+comes when a manager that was cut off returns, for one. A request that meets one is held by the daemon for 20 s, and
+refused then.
 """
 
 from __future__ import annotations
