@@ -204,7 +204,9 @@ def test_a_run_whose_daemon_is_down_is_kept_in_mind(plain: Host, tmp_path: Path)
 def test_a_daemon_that_never_comes_back_can_be_given_up(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     machine.cut_off_run(RUN)
-    assert machine.cleanup().code == 3
+    ended = machine.cleanup()
+    assert ended.code == 3
+    assert f"breakroom cleanup --run {RUN} --force" in ended.named(machine.docker_host)["why"]
     assert machine.registered == {RUN}
     ended = machine.cleanup("--run", RUN, "--force")
     assert ended.code == 0, ended.out

@@ -17,7 +17,7 @@ from breakroom.journal.registry import RegisteredRun, forget, registered
 from breakroom.platforms.base import PlatformError
 from breakroom.platforms.docker.connect import connect
 from breakroom.platforms.docker.endpoint import find_endpoint
-from breakroom.safety.deeds import Deed, said
+from breakroom.safety.deeds import Deed, Said, said
 from breakroom.safety.docker import remove_owned, sweep_swarm, things_of
 from breakroom.safety.kernel import sweep_kernel
 from breakroom.safety.local import sweep_local
@@ -146,4 +146,13 @@ def _unreachable(place: _Place, error: PlatformError, wish: Wish, *, connected: 
     if wish.force and not connected:
         why = said(N_("{trouble}; given up, as --force says"), trouble=trouble)
         return [Deed(done="kept", thing="daemon", name=name, run=run.run_id, why=why) for run in place.runs]
-    return [Deed(done="failed", thing="daemon", name=name, run=run.run_id, why=why) for run in place.runs]
+    return [
+        Deed(done="failed", thing="daemon", name=name, run=run.run_id, why=_or_give_up(why, run))
+        for run in place.runs
+    ]
+
+
+def _or_give_up(why: Said, run: RegisteredRun) -> Said:
+    return said(
+        N_("{why}; if it is gone for good: breakroom cleanup --run {run} --force"), why=why, run=run.run_id
+    )
