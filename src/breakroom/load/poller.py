@@ -9,13 +9,15 @@ from __future__ import annotations
 import select
 import sys
 
-__all__ = ["READ", "WRITE", "Poller"]
+__all__ = ["CLOSED", "READ", "READ_ONCE", "WRITE", "Poller"]
 
 _FINE_NS = 2_000_000
 
 if sys.platform == "linux":
     READ = select.EPOLLIN
     WRITE = select.EPOLLOUT
+    CLOSED = select.EPOLLRDHUP | select.EPOLLHUP
+    READ_ONCE = READ | select.EPOLLRDHUP
 
     class Poller:
         """Watches file descriptors. A closed one leaves by itself."""
@@ -46,6 +48,8 @@ if sys.platform == "linux":
 else:
     READ = select.POLLIN
     WRITE = select.POLLOUT
+    CLOSED = select.POLLHUP
+    READ_ONCE = READ
 
     class Poller:
         """Watches file descriptors with poll, whose timeout counts milliseconds."""
