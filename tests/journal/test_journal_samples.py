@@ -14,6 +14,8 @@ from breakroom.journal.samples import (
     Outcome,
     SampleTail,
     SampleWriter,
+    pack_end,
+    pack_times,
     read_names,
     read_samples,
     sample_dtype,
@@ -45,7 +47,7 @@ def test_a_packed_sample_is_the_same_as_a_plain_one(tmp_path: Path) -> None:
     path = tmp_path / "load-0.bin"
     writer = SampleWriter(path)
     writer.add(1 << 60, 1, 20, 30, 300, 200, 7, 65535, Outcome.OK, 1)
-    writer.add_packed(1 << 60, 1, 20, 30, 300, writer.pack_end(200, 7, 65535, Outcome.OK, 1))
+    writer.buffer += pack_times(1 << 60, 1, 20, 30, 300, pack_end(200, 7, 65535, Outcome.OK, 1))
     writer.close()
     plain, packed = read_samples(path)
     assert plain == packed

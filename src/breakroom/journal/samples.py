@@ -24,6 +24,8 @@ __all__ = [
     "Outcome",
     "SampleTail",
     "SampleWriter",
+    "pack_end",
+    "pack_times",
     "read_names",
     "read_samples",
     "sample_dtype",
@@ -84,6 +86,15 @@ def sample_dtype() -> np.dtype[np.void]:
     )
 
 
+pack_times = _TIMES.pack
+"""(intended, lag, connect, first byte, total, end) as one sample: as `SampleWriter.add` in half the time."""
+
+
+def pack_end(status: int, task: int, version: int, outcome: int, flags: int) -> bytes:
+    """The part of a sample that is the same for like answers: the `end` of `pack_times`."""
+    return _END.pack(status, task, version, outcome, flags)
+
+
 class SampleWriter:
     """Appends samples to a file; `flush` hands what is buffered to the kernel, where it survives our death.
 
@@ -95,7 +106,8 @@ class SampleWriter:
         names = path.with_name(path.name + ".names")
         self._names_fd = os.open(names, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._names: dict[str, int] = {"": 0}
-        self._buffer = bytearray()
+        self.buffer = bytearray()
+        """What is not flushed yet. Who has little time appends to it what `pack_times` gives."""
 
     def name(self, text: str) -> int:
         """The number that stands for `text` in samples (0 for the empty text, and past 65,535 names)."""
@@ -121,20 +133,9 @@ class SampleWriter:
         flags: int = 0,
     ) -> None:
         """Buffer one sample; fields as in `sample_dtype`."""
-        self._buffer += _STRUCT.pack(
+        self.buffer += _STRUCT.pack(
             intended, lag, connect, first_byte, total, status, task, version, outcome, flags
         )
-
-    @staticmethod
-    def pack_end(status: int, task: int, version: int, outcome: int, flags: int) -> bytes:
-        """The part of a sample that is the same for like answers, for `add_packed`."""
-        return _END.pack(status, task, version, outcome, flags)
-
-    def add_packed(
-        self, intended: int, lag: int, connect: int, first_byte: int, total: int, end: bytes
-    ) -> None:
-        """As `add`, in half the time: `end` is from `pack_end`."""
-        self._buffer += _TIMES.pack(intended, lag, connect, first_byte, total, end)
 
     def flush(self) -> None:
         """Write what is buffered.
@@ -142,9 +143,9 @@ class SampleWriter:
         Raises:
             OSError: the disk is full, or similar; what was not written stays buffered.
         """
-        while self._buffer:
-            written = os.write(self._fd, self._buffer)
-            del self._buffer[:written]
+        while self.buffer:
+            written = os.write(self._fd, self.buffer)
+            del self.buffer[:written]
 
     def close(self) -> None:
         """Flush and close."""

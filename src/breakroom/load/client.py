@@ -18,7 +18,7 @@ import errno
 import socket
 from time import monotonic_ns
 
-from breakroom.journal.samples import NOT_REACHED, Outcome, SampleWriter
+from breakroom.journal.samples import NOT_REACHED, Outcome, SampleWriter, pack_end, pack_times
 from breakroom.load.connection import NOTHING_USUAL, REUSED, STREAM, Connection, Usual
 from breakroom.load.histogram import Histogram
 from breakroom.load.messages import Plan
@@ -77,8 +77,7 @@ class Client:
         self._family = plan.family
         self._address = (plan.host, plan.port)
         self._add = writer.add
-        self._add_packed = writer.add_packed
-        self._pack_end = writer.pack_end
+        self._samples = writer.buffer
         self._buffer = bytearray(_RECEIVE)
         self._usual = NOTHING_USUAL
         self._usuals: dict[bytes, Usual] = {}
@@ -123,22 +122,11 @@ class Client:
             connection.flags = REUSED
             connection.connected = now
         else:
-            try:
-                connection = Connection(self._family, STREAM)
-            except OSError:
-                again = self._open_again()
-                if again is None:
-                    self._record_unsent(intended, now, Outcome.NOT_SENT)
-                    return
-                connection = again
-            if _BLOCKS:
-                connection.setblocking(False)
-            error = connection.connect_ex(self._address)
-            if error and error not in _PENDING:
-                connection.close()
-                self._record_unsent(intended, now, outcome_of_error(error, connected=False))
+            opened = self._open(intended, now)
+            if opened is None:
                 return
-            fd = connection.fd = connection.fileno()
+            connection = opened
+            fd = connection.fd
             connection.flags = 0
             connection.connected = 0
             connection.usual = self._usual
@@ -151,6 +139,71 @@ class Client:
             self.next_deadline = intended + self.timeout
         self.busy[fd] = connection
         self._send_first(connection, now)
+
+    def begin_new(self, count: int) -> None:
+        """As `begin` so many times, for a closed model whose connections are for one request: in fewer steps."""
+        family, address, request = self._family, self._address, self._request
+        length = len(request)
+        busy, watch, usual = self.busy, self._watch, self._usual
+        self.intended += count
+        if not busy or self.next_deadline == NEVER:
+            self.next_deadline = monotonic_ns() + self.timeout
+        for _ in range(count):
+            now = monotonic_ns()
+            try:
+                connection = Connection(family, STREAM)
+            except OSError:
+                again = self._open_again()
+                if again is None:
+                    self._record_unsent(now, now, Outcome.NOT_SENT)
+                    continue
+                connection = again
+            if _BLOCKS:
+                connection.setblocking(False)
+            error = connection.connect_ex(address)
+            if error and error not in _PENDING:
+                connection.close()
+                self._record_unsent(now, now, outcome_of_error(error, connected=False))
+                continue
+            fd = connection.fd = connection.fileno()
+            connection.usual = usual
+            connection.intended = now
+            connection.flags = connection.lag = connection.first = 0
+            connection.reader = connection.unsent = None
+            busy[fd] = connection
+            connection.connected = monotonic_ns()
+            try:
+                sent = connection.send(request)
+            except OSError as problem:
+                connection.connected = sent = 0
+                if problem.errno not in _NOT_YET:
+                    self._end_by_error(connection, problem.errno)
+                    continue
+            if sent == length:
+                watch(fd, READ_ONCE)
+            else:
+                connection.unsent = memoryview(request)[sent:]
+                watch(fd, READ | WRITE)
+
+    def _open(self, intended: int, now: int) -> Connection | None:
+        """A new connection under way; None if it failed at once, which is recorded."""
+        try:
+            connection = Connection(self._family, STREAM)
+        except OSError:
+            again = self._open_again()
+            if again is None:
+                self._record_unsent(intended, now, Outcome.NOT_SENT)
+                return None
+            connection = again
+        if _BLOCKS:
+            connection.setblocking(False)
+        error = connection.connect_ex(self._address)
+        if error and error not in _PENDING:
+            connection.close()
+            self._record_unsent(intended, now, outcome_of_error(error, connected=False))
+            return None
+        connection.fd = connection.fileno()
+        return connection
 
     def _open_again(self) -> Connection | None:
         """There was no descriptor: those that only wait for the server to close are ours to give up first."""
@@ -208,17 +261,19 @@ class Client:
 
     # --- answers --------------------------------------------------------------------------------------------------
 
-    def handle(self, events: list[tuple[int, int]]) -> None:
-        """Deal with what the poller saw; descriptors that are not ours are ignored.
+    def handle(self, events: list[tuple[int, int]]) -> bool:
+        """Deal with what the poller saw; returns whether some of it was on descriptors that are not ours.
 
         No connection is opened in here, so that a descriptor number in `events` cannot come to mean another one.
         """
-        busy = self.busy
+        busy, outcomes, samples = self.busy, self.outcomes, self._samples
         buffer = self._buffer
+        longest = self._longest
+        strange = False
         for fd, mask in events:
             connection = busy.get(fd)
             if connection is None:
-                self._resting.woke(fd)
+                strange = not self._resting.woke(fd) or strange
                 continue
             if (
                 connection.unsent is not None
@@ -244,8 +299,24 @@ class Client:
                     else self._whole(connection, size)
                 )
                 if usual is not None:
-                    if usual.parts and connection.unsent is None:
-                        self._part(connection, now, usual, mask)
+                    if usual.parts and connection.unsent is None and now - connection.intended <= longest:
+                        # It was for one request and is over. The server has most often closed by now; if the poller
+                        # said so, we do it too, and spare ourselves the event of its closing.
+                        intended = connection.intended
+                        total = (now - intended) // 1000
+                        samples += pack_times(
+                            intended,
+                            connection.lag // 1000,
+                            (connection.connected - intended) // 1000,
+                            total,
+                            total,
+                            usual.ending,
+                        )
+                        outcomes[0] += 1  # `Outcome.OK`
+                        self.ready += 1
+                        del busy[fd]
+                        if mask & CLOSED or not self._resting.linger(connection):
+                            self._close(connection)
                     elif self.left > 0 and usual.turns and connection.flags and connection.unsent is None:
                         self._turn(connection, now, usual)
                     else:
@@ -254,6 +325,7 @@ class Client:
                     continue
                 connection.first = now
             self._read(connection, bytes(buffer[:size]), now)
+        return strange
 
     def _whole(self, connection: Connection, size: int) -> Usual | None:
         """What the buffer holds, if it is one whole response with a head that was seen before."""
@@ -269,7 +341,7 @@ class Client:
             turns = expected and self.keep_alive and head.keep_alive
             parts = expected and not self.keep_alive and not head.keep_alive
             flags = REUSED if self.keep_alive else 0
-            ending = self._pack_end(head.status, head.task, head.version, Outcome.OK, flags)
+            ending = pack_end(head.status, head.task, head.version, Outcome.OK, flags)
             usual = Usual(raw, head, ending, turns=turns, parts=parts)
             if len(self._usuals) >= _MAX_USUALS:
                 self._usuals.clear()
@@ -278,33 +350,6 @@ class Client:
             self.document_bytes, self.server = head.length, head.server
         connection.usual = self._usual = usual
         return usual
-
-    def _part(self, connection: Connection, now: int, usual: Usual, mask: int) -> None:
-        """The usual answer has come on a connection that was for one request: it ends, in fewer steps than elsewhere.
-
-        The server has most often closed by then; if the poller said so, so do we, and spare ourselves its next event.
-        """
-        intended = connection.intended
-        total = now - intended
-        if total > self._longest:
-            connection.first = now
-            self._end_by_response(connection, usual.head, now, body_bytes=usual.head.length)
-            return
-        del self.busy[connection.fd]
-        self.outcomes[0] += 1  # `Outcome.OK`
-        self.ready += 1
-        total //= 1000
-        self._add_packed(
-            intended,
-            connection.lag // 1000,
-            (connection.connected - intended) // 1000,
-            total,
-            total,
-            usual.ending,
-        )
-        if mask & CLOSED or not self._resting.linger(connection):
-            self._poller.forget(connection.fd)
-            connection.close()
 
     def _turn(self, connection: Connection, now: int, usual: Usual) -> None:
         """The usual answer has come on a kept-alive connection of a closed model: the next request goes out at once.
@@ -329,7 +374,7 @@ class Client:
             count = 0
             problem = error.errno or errno.EIO
         total //= 1000
-        self._add_packed(intended, 0, 0, total, total, usual.ending)
+        self._samples += pack_times(intended, 0, 0, total, total, usual.ending)
         self.outcomes[0] += 1  # `Outcome.OK`
         if problem and problem not in _NOT_YET:
             self._end_by_error(connection, problem)

@@ -119,8 +119,11 @@ class ClosedModel:
         count = min(self._free, client.left, _BATCH)
         self._free -= count
         client.left -= count
-        for _ in range(count):
-            client.begin()
+        if client.keep_alive:
+            for _ in range(count):
+                client.begin()
+        elif count:
+            client.begin_new(count)
         if client.ready or (self._free and client.left):
             return 0  # some failed at once, or the batch was too small for all
         return resting[0] if resting and client.left else NEVER

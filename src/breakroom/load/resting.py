@@ -32,13 +32,19 @@ class Resting:
         self._lingering[connection.fd] = connection
         return True
 
-    def woke(self, fd: int) -> None:
-        """Something happened on a connection: if it is one of these, the server closed it, or talks out of turn."""
+    def woke(self, fd: int) -> bool:
+        """Something happened on a connection: if it is one of these, the server closed it, or talks out of turn.
+
+        Returns:
+            Whether it is one of these.
+        """
         connection = (
             self._lingering.pop(fd, None) or self._old_lingering.pop(fd, None) or self.idle.pop(fd, None)
         )
-        if connection is not None:
-            self._close(connection)
+        if connection is None:
+            return False
+        self._close(connection)
+        return True
 
     def sweep(self) -> None:
         """Close those that have lingered since before the last call."""

@@ -153,7 +153,6 @@ class _Run:
 
     def _loop(self, model: Model) -> None:
         client, poller, writer = self._client, self._poller, self._writer
-        control_fd = self._control.fileno()
         next_flush = monotonic_ns() + _FLUSH_NS
         next_progress = monotonic_ns() + _PROGRESS_NS
         try:
@@ -164,10 +163,9 @@ class _Run:
                 if model.over and not client.busy:
                     return
                 events = poller.wait(wake - monotonic_ns() if wake else 0)
-                if events:
-                    client.handle(events)
-                    if any(fd == control_fd for fd, _ in events):
-                        self._obey(model)
+                # An event on a descriptor that is not the client's is one on the control socket.
+                if events and client.handle(events):
+                    self._obey(model)
                 now = monotonic_ns()
                 if now >= client.next_deadline:
                     client.expire(now)
