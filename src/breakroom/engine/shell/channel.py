@@ -33,6 +33,7 @@ class LineChannel:
         self._on_eof = on_eof
         self._received = b""
         self._unsent = bytearray()
+        self._posted: list[bytes] = []
         self._open = True
         self._drained: list[asyncio.Future[None]] = []
         loop.add_reader(sock, self._readable)
@@ -40,10 +41,34 @@ class LineChannel:
     @property
     def backlog(self) -> int:
         """Bytes that the other side has not taken yet."""
-        return len(self._unsent)
+        return len(self._unsent) + sum(map(len, self._posted))
 
     def send(self, line: bytes) -> None:
         """Hand `line` (with its newline) to the kernel, or keep it until the kernel takes it; dropped after the end."""
+        if self._posted:
+            self._posted.append(line)
+            self.flush()
+        else:
+            self._send(line)
+
+    def post(self, line: bytes) -> None:
+        """As `send`, but after what the caller is about: on the loop's next turn, in one piece with others.
+
+        Whoever reads is woken by each piece, and then wants a processor: on a machine with few, the one on which
+        something more urgent is being done.
+        """
+        self._posted.append(line)
+        if len(self._posted) == 1:
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send what was posted."""
+        if self._posted:
+            line = b"".join(self._posted)
+            self._posted.clear()
+            self._send(line)
+
+    def _send(self, line: bytes) -> None:
         if not self._open:
             return
         if self._unsent:
@@ -62,6 +87,7 @@ class LineChannel:
 
     async def drained(self) -> None:
         """Return when everything was handed to the kernel, or the other side is gone."""
+        self.flush()
         if self._open and self._unsent:
             done: asyncio.Future[None] = self._loop.create_future()
             self._drained.append(done)
@@ -69,6 +95,7 @@ class LineChannel:
 
     def close(self) -> None:
         """Close the socket. `on_eof` is not called."""
+        self.flush()
         if self._open:
             self._open = False
             self._loop.remove_reader(self._sock)

@@ -93,7 +93,7 @@ class Engine:
 
     def push(self, message: protocol.Pushed) -> None:
         """Tell the main process."""
-        self._channel.send(protocol.encode(message))
+        self._channel.post(protocol.encode(message))
 
     def problem(self, severity: Any, code: str, **params: Any) -> None:
         """Tell the main process what a reader of the results must know."""
@@ -126,6 +126,7 @@ class Engine:
         """
         try:
             self._kill_everything()
+            self._channel.flush()
         finally:
             sys.stderr.flush()
             os._exit(0)

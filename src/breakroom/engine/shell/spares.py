@@ -18,7 +18,8 @@ from breakroom.engine.shell.processes import Children, Ended
 
 __all__ = ["Spare", "Spares"]
 
-_LATER = 0.05
+_LATER = 0.2
+"""Seconds. A fork of the engine costs a millisecond or two of a processor, which a program that starts wants as well."""
 
 
 @dataclass(frozen=True, slots=True)
