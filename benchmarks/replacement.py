@@ -19,6 +19,7 @@ from benchmarks.context import BrokenError, Context, free_port, run
 from benchmarks.generators import HERE
 from benchmarks.keepers import App, Keeper
 from benchmarks.rows import OURS, Goal, Row
+from breakroom.journal.records import Record, TaskChanged
 
 __all__ = ["measure"]
 
@@ -65,13 +66,32 @@ def _killed(keeper: Keeper, kills: int) -> float:
     return statistics.median(times)
 
 
+def _until_running(changes: list[TaskChanged]) -> list[float]:
+    """Per replacement: from the old one's end, as the orchestrator saw it, until the new program was loaded."""
+    times = []
+    ended: int | None = None
+    for change in changes:
+        if change.state == "failed":
+            ended = change.t
+        elif change.state == "running" and ended is not None:
+            times.append((change.t - ended) / 1e6)
+            ended = None
+    return times
+
+
 def measure(context: Context) -> list[Row]:
     """One row."""
     app = keepers.sample_app()
     missing = context.absent("supervisord", "circusd")
     kills = context.pick(KILLS_A_ROUND, 1)
+    changes: list[TaskChanged] = []
+
+    def note(record: Record) -> None:
+        if isinstance(record, TaskChanged):
+            changes.append(record)
+
     with ExitStack() as stack:
-        up = {OURS: stack.enter_context(keepers.our_engine(context, app))}
+        up = {OURS: stack.enter_context(keepers.our_engine(context, app, emit=note))}
         if "supervisord" in context.tools:
             up["supervisord"] = stack.enter_context(keepers.supervisord(context, app))
         if "circusd" in context.tools:
@@ -104,7 +124,11 @@ def measure(context: Context) -> list[Row]:
                 Goal(text="≤ 15 ms", at_most=15),
                 Goal(text="at least 10 × less than the best peer", peer="best", at_least=10),
             ],
-            beside={"SIGKILL → answer, ms": found, "the app's own start, ms": {"the app alone": alone}},
+            beside={
+                "SIGKILL → answer, ms": found,
+                "the app's own start, ms": {"the app alone": alone},
+                "end seen → the replacement's program runs, ms": {OURS: _until_running(changes)},
+            },
             note="breakroom is asked at the published port, through its ingress. Swarm: one node, its own dockerd, "
             "restart delay 0. circusd looks after its processes every 50 ms (as it comes: 5 s).",
         )
