@@ -5,7 +5,6 @@ Used by `cli.main` and, for the reference, by `cli.reference`. Imports click onl
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -38,5 +37,5 @@ class Group(click.Group):
 def default_of(param: click.Parameter) -> str:
     """The default that a reader should know of, as text; empty: there is none, or it goes without saying."""
     value = param.default
-    is_one = isinstance(value, str | int | Path) and not isinstance(value, bool)
+    is_one = isinstance(value, str | int) and not isinstance(value, bool)
     return str(value) if is_one and value != "" else ""

@@ -7,8 +7,7 @@ imports its module when it is run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,12 +15,27 @@ from breakroom.cli.commands import Group
 from breakroom.cli.exits import UNKNOWN
 from breakroom.cli.output import make_output_lasting
 
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
 __all__ = ["app", "main"]
 
-DEFAULT_OUT = Path("breakroom-results")
+DEFAULT_OUT = "breakroom-results"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_PATH = click.Path(path_type=Path)
+
+class _Path(click.Path):
+    """As `click.Path(path_type=Path)`, but pathlib is loaded where a path is given: no help needs it."""
+
+    def coerce_path_result(self, value: str | os.PathLike[str]) -> Path:
+        """See `click.Path`."""
+        from pathlib import Path
+
+        return Path(value)
+
+
+_PATH = _Path()
 
 
 def _out(command: Command) -> Command:

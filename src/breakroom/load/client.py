@@ -18,14 +18,15 @@ import errno
 import socket
 from time import monotonic_ns
 
-from breakroom.journal.samples import NOT_REACHED, Outcome, SampleWriter, pack_end, pack_times
-from breakroom.load.connection import NOTHING_USUAL, REUSED, STREAM, Connection, Usual
+from breakroom.journal.samples import NOT_REACHED, Outcome, SampleWriter, pack_times
+from breakroom.load.connection import STREAM, Connection
 from breakroom.load.histogram import Histogram
 from breakroom.load.messages import Plan
 from breakroom.load.outcomes import outcome_of_error
 from breakroom.load.poller import CLOSED, READ, READ_ONCE, WRITE, Poller
 from breakroom.load.response import BadResponseError, Head, HeadCache, ResponseReader
 from breakroom.load.resting import Resting
+from breakroom.load.usual import REUSED, Usual, Usuals
 
 __all__ = ["NEVER", "Client"]
 
@@ -35,7 +36,6 @@ NEVER = 1 << 62
 _RECEIVE = 16 * 1024
 _BLOCKS = STREAM == socket.SOCK_STREAM
 """A new socket blocks; it has to be told otherwise."""
-_MAX_USUALS = 256
 _LATEST = NOT_REACHED - 1
 _PENDING = frozenset({errno.EINPROGRESS, errno.EAGAIN, errno.EWOULDBLOCK})
 _NOT_YET = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOTCONN, errno.EINPROGRESS})
@@ -79,9 +79,8 @@ class Client:
         self._add = writer.add
         self._samples = writer.buffer
         self._buffer = bytearray(_RECEIVE)
-        self._usual = NOTHING_USUAL
-        self._usuals: dict[bytes, Usual] = {}
         self._heads = HeadCache(writer.name, head_only=plan.head)
+        self._usuals = Usuals(self._heads, status=spec.expect_status, keep_alive=self.keep_alive)
         self._poller = poller
         self._watch = poller.watch
         self._resting = Resting(poller)
@@ -106,56 +105,57 @@ class Client:
             intended: When it should have been sent, for an open model; 0: now, for a closed one.
         """
         now = monotonic_ns()
-        self.intended += 1
+        lag = 0
         if intended:
             lag = now - intended
             self.lags.add(lag)
             if lag > self.timeout:
                 # We are later than its whole deadline (a suspended machine, say): sending it would prove nothing.
+                self.intended += 1
                 self._record_unsent(intended, now, Outcome.NOT_SENT)
                 return
-        else:
-            intended = now
-            lag = 0
-        if self._idle:
-            fd, connection = self._idle.popitem()
-            connection.flags = REUSED
-            connection.connected = now
-        else:
-            opened = self._open(intended, now)
-            if opened is None:
-                return
-            connection = opened
-            fd = connection.fd
-            connection.flags = 0
-            connection.connected = 0
-            connection.usual = self._usual
-        connection.intended = intended
+        if not self._idle:
+            self.begin_new(1, intended, lag)
+            return
+        self.intended += 1
+        fd, connection = self._idle.popitem()
+        connection.flags = REUSED
+        connection.intended = intended or now
+        connection.connected = now
         connection.lag = lag
         connection.first = 0
-        connection.reader = None
-        connection.unsent = None
+        connection.reader = connection.unsent = None
         if not self.busy or self.next_deadline == NEVER:
-            self.next_deadline = intended + self.timeout
+            self.next_deadline = connection.intended + self.timeout
         self.busy[fd] = connection
-        self._send_first(connection, now)
+        request = self._request
+        try:
+            sent = connection.send(request)
+        except OSError as error:
+            sent = 0
+            if error.errno not in _NOT_YET:
+                self._end_by_error(connection, error.errno)
+                return
+        if sent != len(request):
+            connection.unsent = memoryview(request)[sent:]
+            self._poller.change(fd, READ | WRITE)
 
-    def begin_new(self, count: int) -> None:
-        """As `begin` so many times, for a closed model whose connections are for one request: in fewer steps."""
+    def begin_new(self, count: int, intended: int = 0, lag: int = 0) -> None:
+        """Send so many requests now, each on a new connection. `intended` as for `begin`; `lag`: how late we are."""
         family, address, request = self._family, self._address, self._request
         length = len(request)
-        busy, watch, usual = self.busy, self._watch, self._usual
+        busy, watch, usual = self.busy, self._watch, self._usuals.latest
         self.intended += count
         if not busy or self.next_deadline == NEVER:
-            self.next_deadline = monotonic_ns() + self.timeout
+            self.next_deadline = (intended or monotonic_ns()) + self.timeout
         for _ in range(count):
-            now = monotonic_ns()
+            begun = monotonic_ns()
             try:
                 connection = Connection(family, STREAM)
             except OSError:
                 again = self._open_again()
                 if again is None:
-                    self._record_unsent(now, now, Outcome.NOT_SENT)
+                    self._record_unsent(intended or begun, begun, Outcome.NOT_SENT)
                     continue
                 connection = again
             if _BLOCKS:
@@ -163,12 +163,13 @@ class Client:
             error = connection.connect_ex(address)
             if error and error not in _PENDING:
                 connection.close()
-                self._record_unsent(now, now, outcome_of_error(error, connected=False))
+                self._record_unsent(intended or begun, begun, outcome_of_error(error, connected=False))
                 continue
             fd = connection.fd = connection.fileno()
             connection.usual = usual
-            connection.intended = now
-            connection.flags = connection.lag = connection.first = 0
+            connection.intended = intended or begun
+            connection.lag = lag
+            connection.flags = connection.first = 0
             connection.reader = connection.unsent = None
             busy[fd] = connection
             connection.connected = monotonic_ns()
@@ -185,26 +186,6 @@ class Client:
                 connection.unsent = memoryview(request)[sent:]
                 watch(fd, READ | WRITE)
 
-    def _open(self, intended: int, now: int) -> Connection | None:
-        """A new connection under way; None if it failed at once, which is recorded."""
-        try:
-            connection = Connection(self._family, STREAM)
-        except OSError:
-            again = self._open_again()
-            if again is None:
-                self._record_unsent(intended, now, Outcome.NOT_SENT)
-                return None
-            connection = again
-        if _BLOCKS:
-            connection.setblocking(False)
-        error = connection.connect_ex(self._address)
-        if error and error not in _PENDING:
-            connection.close()
-            self._record_unsent(intended, now, outcome_of_error(error, connected=False))
-            return None
-        connection.fd = connection.fileno()
-        return connection
-
     def _open_again(self) -> Connection | None:
         """There was no descriptor: those that only wait for the server to close are ours to give up first."""
         if not self._resting.drop_lingering():
@@ -213,27 +194,6 @@ class Client:
             return Connection(self._family, STREAM)
         except OSError:
             return None
-
-    def _send_first(self, connection: Connection, now: int) -> None:
-        """Try to send at once; a new connection comes under watch here."""
-        fresh = not connection.connected
-        moment = monotonic_ns() if fresh else now
-        request = self._request
-        try:
-            count = connection.send(request)
-        except OSError as error:
-            if error.errno not in _NOT_YET:
-                self._end_by_error(connection, error.errno)
-                return
-            count = 0
-            moment = 0 if fresh else now
-        connection.connected = moment
-        if count == len(request):
-            if fresh:
-                self._watch(connection.fd, READ_ONCE)
-            return
-        connection.unsent = memoryview(request)[count:]
-        (self._watch if fresh else self._poller.change)(connection.fd, READ | WRITE)
 
     def _send_rest(self, connection: Connection) -> bool:
         """The socket can be written to, or failed; returns whether the whole request is on its way."""
@@ -328,27 +288,14 @@ class Client:
         return strange
 
     def _whole(self, connection: Connection, size: int) -> Usual | None:
-        """What the buffer holds, if it is one whole response with a head that was seen before."""
-        data = bytes(self._buffer[:size])
-        end = data.find(b"\r\n\r\n") + 4
-        raw = data[:end]
-        head = self._heads.known.get(raw)
-        if head is None or head.length != size - end or head.interim or self._needle:
+        """What the buffer holds, if it is an answer that is known whole."""
+        if self._needle:
             return None
-        usual = self._usuals.get(raw)
-        if usual is None:
-            expected = head.status == self._status
-            turns = expected and self.keep_alive and head.keep_alive
-            parts = expected and not self.keep_alive and not head.keep_alive
-            flags = REUSED if self.keep_alive else 0
-            ending = pack_end(head.status, head.task, head.version, Outcome.OK, flags)
-            usual = Usual(raw, head, ending, turns=turns, parts=parts)
-            if len(self._usuals) >= _MAX_USUALS:
-                self._usuals.clear()
-            self._usuals[raw] = usual
-        if usual.parts:
-            self.document_bytes, self.server = head.length, head.server
-        connection.usual = self._usual = usual
+        usual = self._usuals.find(bytes(self._buffer[:size]))
+        if usual is not None:
+            connection.usual = usual
+            if usual.parts:
+                self.document_bytes, self.server = usual.head.length, usual.head.server
         return usual
 
     def _turn(self, connection: Connection, now: int, usual: Usual) -> None:

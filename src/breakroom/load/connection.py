@@ -1,41 +1,17 @@
-"""A socket with the request that is on it, and the answer that it most often gets. Used by `load.client` alone."""
+"""A socket with the request that is on it. Used by `load.client` and `load.resting`."""
 
 from __future__ import annotations
 
 import socket
 import struct
 
-from breakroom.load.response import Head, ResponseReader
+from breakroom.load.response import ResponseReader
+from breakroom.load.usual import Usual
 
-__all__ = ["NOTHING_USUAL", "REUSED", "STREAM", "Connection", "Usual"]
+__all__ = ["STREAM", "Connection"]
 
-REUSED = 1
-"""In a sample's flags: the connection had a request on it before."""
 STREAM = socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-
-class Usual:
-    """A response known by its head's bytes and its size alone: the next answer on a connection is most often alike."""
-
-    __slots__ = ("ending", "head", "parts", "raw", "size", "turns")
-
-    def __init__(self, raw: bytes, head: Head, ending: bytes, *, turns: bool, parts: bool) -> None:
-        self.raw = raw
-        """Of the head, with its empty line."""
-        self.size = len(raw) + head.length
-        """Of the whole response."""
-        self.head = head
-        self.ending = ending
-        """The packed end of its sample, if it is an expected answer: on a reused connection if those are kept."""
-        self.turns = turns
-        """It is expected, and the connection may go on with the next request."""
-        self.parts = parts
-        """It is expected, and the server closes, as we asked it to."""
-
-
-NOTHING_USUAL = Usual(b"", Head(0, 0, False, False, 0, 0, ""), b"", turns=False, parts=False)
-"""Matches no response: none has no bytes."""
 
 
 class Connection(socket.SocketType):

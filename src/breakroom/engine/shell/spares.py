@@ -19,7 +19,7 @@ from breakroom.engine.shell.processes import Children, Ended
 __all__ = ["Spare", "Spares"]
 
 _LATER = 0.2
-"""Seconds. A fork of the engine costs a millisecond or two of a processor, which a program that starts wants as well."""
+"""Seconds. A fork of the engine costs a processor a millisecond or two, and a program that starts wants it as well."""
 
 
 @dataclass(frozen=True, slots=True)
