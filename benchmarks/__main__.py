@@ -66,6 +66,8 @@ def main(words: list[str] | None = None) -> int:
             print(f"the peers from PyPI could not be installed: {error}", file=sys.stderr)
     tools, missing = peers.find()
     described = machine.describe(peers.versions(tools))
+    if "connection tracking" in described:
+        print(f"connection tracking is {machine.TRACKED}", file=sys.stderr)
     for name, why in missing.items():
         print(f"missing: {name}: {why}", file=sys.stderr)
     # Children of ours are as a user's: compiled files are kept, so that only the first start pays for them.

@@ -18,6 +18,7 @@ from benchmarks.servers import Server, nginx
 __all__ = ["kept_alive", "new_connections"]
 
 CEILING = "two ab at once (the ceiling)"
+KEPT_CEILING = "two ab -k at once (the ceiling)"
 NOTE = (
     "CPU is the load generator's own user and system time. ab's contains its start, breakroom's is that of its "
     "workers while they send. Default settings: breakroom uses a worker process a core, the others one thread. "
@@ -93,6 +94,10 @@ def kept_alive(context: Context) -> list[Row]:
         }
         if "ab" in context.tools:
             contestants["ab -k"] = lambda: generators.ab(context, server, requests, 100, keep=True, core=core)
+            if core is None:
+                contestants[KEPT_CEILING] = lambda: generators.two_ab(
+                    context, server, requests, 100, keep=True
+                )
         if "wrk" in context.tools:
             contestants["wrk -t1"] = lambda: generators.wrk(context, server, seconds, 100, core=core)
         return context.alternate(contestants)

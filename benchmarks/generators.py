@@ -70,9 +70,9 @@ def ab(
     return Speed(found(r"Requests per second:\s+([\d.]+)", done.text, "ab"), done.cpu_s / requests * 1e6)
 
 
-def two_ab(context: Context, server: Server, requests: int, clients: int) -> Speed:
+def two_ab(context: Context, server: Server, requests: int, clients: int, *, keep: bool = False) -> Speed:
     """Two of them at once, with half the clients each: what the server can give on this machine."""
-    words = _ab_words(context, server.url, requests // 2, clients // 2, keep=False)
+    words = _ab_words(context, server.url, requests // 2, clients // 2, keep=keep)
     with ThreadPoolExecutor(2) as pool:
         texts = list(
             pool.map(
