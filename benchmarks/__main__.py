@@ -66,7 +66,7 @@ def main(words: list[str] | None = None) -> int:
             print(f"the peers from PyPI could not be installed: {error}", file=sys.stderr)
     tools, missing = peers.find()
     described = machine.describe(peers.versions(tools))
-    if "connection tracking" in described:
+    if described["connection tracking"] == machine.TRACKED:
         print(f"connection tracking is {machine.TRACKED}", file=sys.stderr)
     for name, why in missing.items():
         print(f"missing: {name}: {why}", file=sys.stderr)

@@ -188,10 +188,10 @@ def supervisord(context: Context, app: App, replicas: int = 1) -> Iterator[Keepe
 
 
 @contextmanager
-def circus(context: Context, app: App, replicas: int = 1) -> Iterator[Keeper]:
-    """Circus with one watcher, without its statistics."""
+def circus(context: Context, app: App, replicas: int = 1, *, check: float = 5) -> Iterator[Keeper]:
+    """Circus with one watcher, without its statistics. `check`: how often it looks after its processes, in seconds."""
     port = free_port()
-    config = context.directory / "circus.ini"
+    config = context.directory / f"circus-{check}.ini"
     config.write_text(
         CIRCUS.format(
             endpoint=free_port(),
@@ -199,8 +199,7 @@ def circus(context: Context, app: App, replicas: int = 1) -> Iterator[Keeper]:
             program=app.command[0],
             arguments=shlex.join(app.command[1:]),
             replicas=replicas,
-            # How often it looks after its processes, in seconds: quickly for one, by default for many (it costs CPU).
-            check=0.05 if replicas == 1 else 5,
+            check=check,
         )
     )
     with _keeping([context.tools["circusd"], str(config)], app, port) as keeper:

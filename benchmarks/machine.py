@@ -32,7 +32,7 @@ def describe(versions: dict[str, str]) -> dict[str, str]:
         "system": f"{_distribution()}, {platform.system()} {platform.release()}, {platform.machine()}",
         "python": platform.python_version(),
         "load average at the begin": f"{os.getloadavg()[0]:.2f}",
-        **({"connection tracking": TRACKED} if tracks_connections() else {}),
+        "connection tracking": TRACKED if tracks_connections() else "off",
         "peers": ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) or "none",
     }
 
@@ -41,8 +41,9 @@ def tracks_connections() -> bool:
     """Whether the packet filter follows connections on loopback, as the rules do that a stopped dockerd leaves."""
     count = Path("/proc/sys/net/netfilter/nf_conntrack_count")
     try:
+        before = int(count.read_text(encoding="ascii"))
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
-            return int(count.read_text(encoding="ascii")) > 0
+            return int(count.read_text(encoding="ascii")) > before
     except OSError:
         return False
 

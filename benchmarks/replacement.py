@@ -28,6 +28,8 @@ SETTLE_S = 1.5
 PATIENCE_S = 60.0
 KILLS_A_ROUND = 3
 SWARM = "Docker Swarm"
+EAGER = "circusd, looking every 50 ms"
+"""Not as it comes (5 s), and so no peer of the goal; shown beside."""
 
 
 def _ms(words: list[str]) -> float:
@@ -66,8 +68,8 @@ def _killed(keeper: Keeper, kills: int) -> float:
     return statistics.median(times)
 
 
-def _until_running(changes: list[TaskChanged]) -> list[float]:
-    """Per replacement: from the old one's end, as the orchestrator saw it, until the new program was loaded."""
+def _until_running(changes: list[TaskChanged]) -> float:
+    """Milliseconds from an end, as the orchestrator saw it, until the new program was loaded; the median of some."""
     times = []
     ended: int | None = None
     for change in changes:
@@ -76,7 +78,9 @@ def _until_running(changes: list[TaskChanged]) -> list[float]:
         elif change.state == "running" and ended is not None:
             times.append((change.t - ended) / 1e6)
             ended = None
-    return times
+    if not times:
+        raise BrokenError("the orchestrator's records tell of no replacement")
+    return statistics.median(times)
 
 
 def measure(context: Context) -> list[Row]:
@@ -85,10 +89,17 @@ def measure(context: Context) -> list[Row]:
     missing = context.absent("supervisord", "circusd")
     kills = context.pick(KILLS_A_ROUND, 1)
     changes: list[TaskChanged] = []
+    running: list[float] = []
 
     def note(record: Record) -> None:
         if isinstance(record, TaskChanged):
             changes.append(record)
+
+    def ours() -> float:
+        changes.clear()
+        taken = _killed(up[OURS], kills)
+        running.append(_until_running(changes))
+        return taken
 
     with ExitStack() as stack:
         up = {OURS: stack.enter_context(keepers.our_engine(context, app, emit=note))}
@@ -96,6 +107,7 @@ def measure(context: Context) -> list[Row]:
             up["supervisord"] = stack.enter_context(keepers.supervisord(context, app))
         if "circusd" in context.tools:
             up["circusd"] = stack.enter_context(keepers.circus(context, app))
+            up[EAGER] = stack.enter_context(keepers.circus(context, app, check=0.05))
         if why := keepers.swarm_missing():
             missing[SWARM] = why
         else:
@@ -104,21 +116,21 @@ def measure(context: Context) -> list[Row]:
             _ms([*keeper.prefix, sys.executable, "-I", "-S", PROGRAM, "wait", str(keeper.port)])
         contestants: dict[str, Callable[[], float]] = {"the app alone": lambda: _cold(app)}
         for name, keeper in up.items():
-            contestants[name] = lambda keeper=keeper, name=name: _killed(  # type: ignore[misc]  # as its default
-                keeper, kills if name == OURS else 1
-            )
+            contestants[name] = lambda keeper=keeper: _killed(keeper, 1)  # type: ignore[misc]  # as its default
+        contestants[OURS] = ours
         found = context.alternate(contestants)
     alone = found.pop("the app alone")
+    overhead = {
+        name: [each - cold for each, cold in zip(times, alone, strict=True)] for name, times in found.items()
+    }
+    eager = {name: overhead.pop(name) for name in (EAGER,) if name in overhead}
     return [
         Row(
             bench="replace",
             name="SIGKILL → the replacement answers, minus the app's own start",
             unit="ms",
             better="less",
-            figures={
-                name: [each - cold for each, cold in zip(times, alone, strict=True)]
-                for name, times in found.items()
-            },
+            figures=overhead,
             missing=missing,
             goals=[
                 Goal(text="≤ 15 ms", at_most=15),
@@ -127,9 +139,10 @@ def measure(context: Context) -> list[Row]:
             beside={
                 "SIGKILL → answer, ms": found,
                 "the app's own start, ms": {"the app alone": alone},
-                "end seen → the replacement's program runs, ms": {OURS: _until_running(changes)},
+                **({"minus the app's own start, ms": eager} if eager else {}),
+                "end seen → the replacement's program runs, ms": {OURS: running},
             },
             note="breakroom is asked at the published port, through its ingress. Swarm: one node, its own dockerd, "
-            "restart delay 0. circusd looks after its processes every 50 ms (as it comes: 5 s).",
+            "restart delay 0. circusd as it comes looks after its processes every 5 s.",
         )
     ]

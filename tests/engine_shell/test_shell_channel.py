@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import pytest
+
 from breakroom.engine.shell.channel import LineChannel
 
 
@@ -39,6 +41,33 @@ def test_lines_arrive_whole_however_they_were_cut() -> None:
         async with asyncio.timeout(10):
             await heard.ended.wait()
         channel.close()
+
+    asyncio.run(scenario())
+
+
+def test_posted_lines_come_in_one_piece_on_the_loops_next_turn_and_before_what_is_sent_after_them() -> None:
+    async def scenario() -> None:
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        channel = LineChannel(asyncio.get_running_loop(), ours, lambda _line: None, lambda: None)
+        with theirs:
+            channel.post(b"one\n")
+            channel.post(b"two\n")
+            with pytest.raises(BlockingIOError):
+                theirs.recv(100)
+            assert channel.backlog == 8
+            await asyncio.sleep(0)
+            assert theirs.recv(100) == b"one\ntwo\n"
+            channel.post(b"three\n")
+            channel.send(b"four\n")
+            assert theirs.recv(100) == b"three\nfour\n"
+            await asyncio.sleep(0)
+            channel.post(b"five\n")
+            channel.flush()
+            assert theirs.recv(100) == b"five\n"
+            channel.post(b"six\n")
+            channel.close()
+            assert theirs.recv(100) == b"six\n"
 
     asyncio.run(scenario())
 

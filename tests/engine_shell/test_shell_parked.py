@@ -33,6 +33,18 @@ def test_it_becomes_the_program_with_its_own_session_environment_directory_and_l
     assert second.endswith("['0', '1', '2', '3']")
 
 
+def test_what_is_no_text_in_an_environment_reaches_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = os.fsdecode(b"\xff\xfe")
+    monkeypatch.setenv("ODD", odd)
+    parked = Parked.make(None)
+    program = [sys.executable, "-I", "-S", "-c", "import os; print(os.environb[b'ODD'])"]
+    parked.become(program, env=dict(os.environ), cwd="", log=tmp_path / "log")
+    assert os.waitpid(parked.pid, 0)[1] == 0
+    assert (tmp_path / "log").read_text() == "b'\\xff\\xfe'\n"
+
+
 def test_a_program_that_is_not_there_is_an_error_and_the_process_ends(tmp_path: Path) -> None:
     parked = Parked.make(None)
     with pytest.raises(FileNotFoundError, match="No such file"):

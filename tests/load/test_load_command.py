@@ -53,6 +53,24 @@ def test_failures_are_counted_by_outcome_and_give_exit_code_1(truth: Any) -> Non
     assert "(500: 10)" in text
 
 
+@pytest.mark.parametrize("keep", [True, False], ids=["kept", "new"])
+def test_the_server_and_the_length_that_are_told_are_those_of_the_last_answer(truth: Any, keep: bool) -> None:
+    async def a_proxy_once(_r: Any, writer: Any, _q: bytes) -> bool:
+        name, body = (b"proxy", b"busy!") if len(truth.requests) == 5 else (b"app", b"ok")
+        status = b"503 Busy" if name == b"proxy" else b"200 OK"
+        writer.write(
+            b"HTTP/1.1 %s\r\nServer: %s\r\nContent-Length: %d\r\n" % (status, name, len(body))
+            + (b"\r\n" if keep else b"Connection: close\r\n\r\n")
+            + body
+        )
+        return keep
+
+    truth.handler = a_proxy_once
+    options = LoadOptions(url=truth.url, requests=40, concurrency=1, keep_alive=keep)
+    report = run_load(options)
+    assert (report.ok, report.server, report.document_bytes) == (39, "app", 2)
+
+
 def test_an_open_load_has_as_many_arrivals_as_rate_times_duration(truth: Any) -> None:
     report = run_load(LoadOptions(url=truth.url, rate="200/s", duration="500ms"))
     assert report.intended == report.completed == len(truth.requests) == 100

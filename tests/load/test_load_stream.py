@@ -48,7 +48,8 @@ def test_kept_alive_connections_are_used_again(truth: Any, streams: Any, outcome
     assert truth.connections == np.count_nonzero(samples["flags"] == 0) <= 5
 
 
-def test_kept_alive_answers_that_change_are_told_apart(truth: Any, streams: Any, outcomes: Any) -> None:
+@pytest.mark.parametrize("keep", [True, False], ids=["kept", "new"])
+def test_answers_that_change_are_told_apart(truth: Any, streams: Any, outcomes: Any, keep: bool) -> None:
     bodies = (b"ok", b"ok", b"OK", b"longer", b"", b"ok")
     sent: list[tuple[int, bytes]] = []
 
@@ -58,7 +59,7 @@ def test_kept_alive_answers_that_change_are_told_apart(truth: Any, streams: Any,
         task = b"web.%d" % (number // 5 % 3)
         sent.append((int(status[:3]), task))
         body = bodies[number % len(bodies)]
-        ending = b"Connection: close\r\n" if number % 13 == 12 else b""
+        ending = b"Connection: close\r\n" if number % 13 == 12 or not keep else b""
         writer.write(
             b"HTTP/1.1 %s\r\nX-Task-Id: %s\r\nContent-Length: %d\r\n%s\r\n%s"
             % (status, task, len(body), ending, body)
@@ -66,14 +67,14 @@ def test_kept_alive_answers_that_change_are_told_apart(truth: Any, streams: Any,
         return not ending
 
     truth.handler = varied
-    spec = LoadSpec(requests=400, concurrency=1, keep_alive=True, pause_after_failure=0)
+    spec = LoadSpec(requests=400, concurrency=1, keep_alive=keep, pause_after_failure=0)
     samples = streams.run(spec, truth.url)
     names = [name.encode() for name in read_names(streams.directory / streams.last(StreamOpened).files[0])]
     got = [(int(sample["status"]), names[sample["task"]]) for sample in samples]
     assert got == sent
     failed = sum(status == 503 for status, _ in sent)
     assert outcomes(samples) == {"OK": 400 - failed, "HTTP_ERROR": failed}
-    assert truth.connections == np.count_nonzero(samples["flags"] == 0) == 400 // 13 + 1
+    assert truth.connections == np.count_nonzero(samples["flags"] == 0) == (400 // 13 + 1 if keep else 400)
     ends = samples["intended"] + samples["total"].astype(np.int64) * 1000
     assert (samples["intended"][1:] >= ends[:-1]).all()
 

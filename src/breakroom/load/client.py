@@ -9,7 +9,8 @@ Two things it does on purpose:
 - The request is sent right after `connect`, before the kernel says that the connection stands. On loopback it does
   stand by then, and a round of waiting is saved; elsewhere the kernel says EAGAIN and we wait for it.
 - A connection that is not to be used again is left for the server to close (we asked for `Connection: close`), so
-  that the port lingers in TIME_WAIT on the server's side and local ports do not run out at high rates.
+  that the port lingers in TIME_WAIT on the server's side and local ports do not run out at high rates. Where it had
+  closed by the time its answer was read, so do we, at once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from breakroom.load.connection import STREAM, Connection
 from breakroom.load.histogram import Histogram
 from breakroom.load.messages import Plan
 from breakroom.load.outcomes import outcome_of_error
-from breakroom.load.poller import CLOSED, READ, READ_ONCE, WRITE, Poller
+from breakroom.load.poller import CLOSED, READ, READ_OR_CLOSED, WRITE, Poller
 from breakroom.load.response import BadResponseError, Head, HeadCache, ResponseReader
 from breakroom.load.resting import Resting
 from breakroom.load.usual import REUSED, Usual, Usuals
@@ -67,8 +68,9 @@ class Client:
         self.received_bytes = 0
         self.outcomes = [0] * len(Outcome)
         self.lags = Histogram()
-        self.server = ""
-        self.document_bytes = -1
+        self._last: Head | None = None
+        self._server = ""
+        self._document_bytes = -1
         self.next_deadline = NEVER
         self._longest = min(self.timeout, _LATEST * 1000)
         self._status = spec.expect_status
@@ -90,6 +92,16 @@ class Client:
     def sent(self) -> int:
         """Requests that we could at least try to connect for."""
         return self.intended - self.outcomes[Outcome.NOT_SENT]
+
+    @property
+    def server(self) -> str:
+        """What the last answer said that answered; empty: it said nothing, or there was none."""
+        return self._last.server if self._last else self._server
+
+    @property
+    def document_bytes(self) -> int:
+        """Length of the last expected answer's body; -1: there was none."""
+        return self._last.length if self._last else self._document_bytes
 
     @property
     def completed(self) -> int:
@@ -145,10 +157,10 @@ class Client:
         family, address, request = self._family, self._address, self._request
         length = len(request)
         busy, watch, usual = self.busy, self._watch, self._usuals.latest
-        self.intended += count
         if not busy or self.next_deadline == NEVER:
             self.next_deadline = (intended or monotonic_ns()) + self.timeout
         for _ in range(count):
+            self.intended += 1
             begun = monotonic_ns()
             try:
                 connection = Connection(family, STREAM)
@@ -181,7 +193,7 @@ class Client:
                     self._end_by_error(connection, problem.errno)
                     continue
             if sent == length:
-                watch(fd, READ_ONCE)
+                watch(fd, READ_OR_CLOSED)
             else:
                 connection.unsent = memoryview(request)[sent:]
                 watch(fd, READ | WRITE)
@@ -274,6 +286,7 @@ class Client:
                         )
                         outcomes[0] += 1  # `Outcome.OK`
                         self.ready += 1
+                        self._last = usual.head
                         del busy[fd]
                         if mask & CLOSED or not self._resting.linger(connection):
                             self._close(connection)
@@ -294,8 +307,6 @@ class Client:
         usual = self._usuals.find(bytes(self._buffer[:size]))
         if usual is not None:
             connection.usual = usual
-            if usual.parts:
-                self.document_bytes, self.server = usual.head.length, usual.head.server
         return usual
 
     def _turn(self, connection: Connection, now: int, usual: Usual) -> None:
@@ -312,6 +323,7 @@ class Client:
             return
         self.left -= 1
         self.intended += 1
+        self._last = usual.head
         connection.intended = connection.connected = now
         request = self._request
         try:
@@ -366,10 +378,11 @@ class Client:
             outcome = Outcome.HTTP_ERROR
         elif found:
             outcome = Outcome.OK
-            self.document_bytes = body_bytes
+            self._document_bytes = body_bytes
         else:
             outcome = Outcome.BAD_BODY
-        self.server = head.server
+        self._server = head.server
+        self._last = None
         self._finish(connection, outcome, now, head)
         if connection.unsent is not None or not reusable:
             self._close(connection)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import select
 import sys
 
-__all__ = ["CLOSED", "READ", "READ_ONCE", "WRITE", "Poller"]
+__all__ = ["CLOSED", "READ", "READ_OR_CLOSED", "WRITE", "Poller"]
 
 _FINE_NS = 2_000_000
 
 if sys.platform == "linux":
     READ = select.EPOLLIN
     WRITE = select.EPOLLOUT
+    # What an event says where the other side sends nothing more, and what asks to be told so.
     CLOSED = select.EPOLLRDHUP | select.EPOLLHUP
-    READ_ONCE = READ | select.EPOLLRDHUP
+    READ_OR_CLOSED = READ | select.EPOLLRDHUP
 
     class Poller:
         """Watches file descriptors. A closed one leaves by itself."""
@@ -49,7 +50,7 @@ else:
     READ = select.POLLIN
     WRITE = select.POLLOUT
     CLOSED = select.POLLHUP
-    READ_ONCE = READ
+    READ_OR_CLOSED = READ
 
     class Poller:
         """Watches file descriptors with poll, whose timeout counts milliseconds."""

@@ -1,7 +1,7 @@
 """Answers that are known whole, by their bytes: the fast way of `load.client`, and used by it alone.
 
 A server's answers are alike. One whose head was parsed before and that came in one piece need not be parsed again; one
-like the last on its connection need not even be looked up.
+like the last on its connection (on a new one: like the last that was looked up) need not even be looked up.
 """
 
 from __future__ import annotations

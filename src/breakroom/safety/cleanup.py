@@ -147,7 +147,14 @@ def _unreachable(place: _Place, error: PlatformError, wish: Wish, *, connected: 
         why = said(N_("{trouble}; given up, as --force says"), trouble=trouble)
         return [Deed(done="kept", thing="daemon", name=name, run=run.run_id, why=why) for run in place.runs]
     return [
-        Deed(done="failed", thing="daemon", name=name, run=run.run_id, why=_or_give_up(why, run))
+        Deed(
+            done="failed",
+            thing="daemon",
+            name=name,
+            run=run.run_id,
+            # One that answers is not gone for good, and is not given up.
+            why=why if connected else _or_give_up(why, run),
+        )
         for run in place.runs
     ]
 

@@ -2,7 +2,8 @@
 
 Used by the engine towards its main process and its ingress, and by `platforms.local_client` towards the
 engine. A stream transport may hold what is written until the loop's next turn; here `send` tries the kernel
-first, because a crashed task must leave the ingress before anything else is done.
+first, because a crashed task must leave the ingress before anything else is done; and what nobody waits for is
+`post`ed, so that whoever it wakes does not compete with what is being done.
 """
 
 from __future__ import annotations

@@ -91,8 +91,12 @@ class Engine:
         """Give the core an event."""
         self.driver.feed(event, t, done)
 
+    def reply(self, message: protocol.Pushed) -> None:
+        """Answer the main process, which waits for it, at once; what was pushed before goes before it."""
+        self._channel.send(protocol.encode(message))
+
     def push(self, message: protocol.Pushed) -> None:
-        """Tell the main process."""
+        """Tell the main process, after what the loop is about."""
         self._channel.post(protocol.encode(message))
 
     def problem(self, severity: Any, code: str, **params: Any) -> None:
@@ -125,8 +129,9 @@ class Engine:
         kills its replicas, and the main process what is left by its mark.
         """
         try:
-            self._kill_everything()
+            # What was posted says why, and must not wait for what may fail.
             self._channel.flush()
+            self._kill_everything()
         finally:
             sys.stderr.flush()
             os._exit(0)
@@ -234,7 +239,7 @@ class Engine:
     def _request(self, line: bytes) -> None:
         request = protocol.decode_request(line)
         if isinstance(request, protocol.Ping):
-            self.push(protocol.Pong(id=request.id, t=time.monotonic_ns()))
+            self.reply(protocol.Pong(id=request.id, t=time.monotonic_ns()))
             return
         self.background.start(self._requests.answer(request), name=f"{type(request).__name__} {request.id}")
 

@@ -26,10 +26,18 @@ _NOWHERE = "/dev/null/nowhere"
 
 
 class _Order(msgspec.Struct, frozen=True):
-    argv: list[str]
-    env: dict[str, str]
-    cwd: str
-    log: str
+    """In bytes: names in an environment and a file system need not be text."""
+
+    argv: list[bytes]
+    env: dict[bytes, bytes]
+    cwd: bytes
+    log: bytes
+
+    @classmethod
+    def of(cls, argv: Sequence[str], env: Mapping[str, str], cwd: str, log: str) -> _Order:
+        encode = os.fsencode
+        words = {encode(name): encode(value) for name, value in env.items()}
+        return cls([encode(word) for word in argv], words, encode(cwd), encode(log))
 
 
 class _Refusal(msgspec.Struct, frozen=True):
@@ -37,7 +45,7 @@ class _Refusal(msgspec.Struct, frozen=True):
     text: str
 
 
-_ORDERS = msgspec.json.Decoder(_Order)
+_ORDERS = msgspec.msgpack.Decoder(_Order)
 """Made here, so that no child has to find out what an order looks like: that took it a millisecond."""
 
 
@@ -74,9 +82,9 @@ class Parked:
         Raises:
             OSError: the program could not be run; the child ends.
         """
-        order = _Order(list(argv), dict(env), cwd, str(log))
+        order = _Order.of(argv, env, cwd, str(log))
         with self._orders as orders:
-            orders.sendall(msgspec.json.encode(order))
+            orders.sendall(msgspec.msgpack.encode(order))
             orders.shutdown(socket.SHUT_WR)
             # Loading the program closes the other end; so does the child's death, which the reaper sees.
             answer = orders.recv(4096)
@@ -126,13 +134,14 @@ def _let_go_of_the_engine(orders_fd: int, cgroup_fd: int | None) -> None:
 
 
 def _rehearse() -> None:
-    """Do all that loading a program takes but for the program, which does not exist.
+    """Do what loading a program takes: with a program that does not exist, and without touching our own output.
 
     Every page of the engine's memory that a child writes to, be it for a count of references, is copied then: some
     hundred pages, a millisecond or two. So they are copied while nobody waits.
     """
     with contextlib.suppress(OSError):
-        _load(_ORDERS.decode(msgspec.json.encode(_Order([_NOWHERE], dict(os.environ), "", os.devnull))), ())
+        order = _Order.of([_NOWHERE], os.environ, "", os.devnull)
+        _load(_ORDERS.decode(msgspec.msgpack.encode(order)), outputs=())
 
 
 def _load(order: _Order, outputs: tuple[int, ...] = (1, 2)) -> None:

@@ -89,7 +89,7 @@ class Requests:
             )
         else:
             reply = protocol.Reply(id=request.id, result=result)
-        self._engine.push(reply)
+        self._engine.reply(reply)
 
     async def _do(self, request: protocol.Request) -> Any:
         match request:

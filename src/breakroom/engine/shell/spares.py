@@ -20,6 +20,8 @@ __all__ = ["Spare", "Spares"]
 
 _LATER = 0.2
 """Seconds. A fork of the engine costs a processor a millisecond or two, and a program that starts wants it as well."""
+_AT_MOST = 0.5
+"""Seconds for which starts may put it off: where tasks are always being started, spares are what helps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Spares:
         self._memory = memory
         self._ready: dict[int | None, Spare] = {}
         self._wanted: set[int | None] = set()
+        self._since = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -62,11 +65,14 @@ class Spares:
     def _want(self, limit: int | None) -> None:
         if self._closed:
             return
+        now = self._loop.time()
+        if not self._wanted:
+            self._since = now
         self._wanted.add(limit)
         # Each start puts it off again: while tasks are being started, they go first.
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(_LATER, self._make)
+        self._timer = self._loop.call_later(min(_LATER, max(0.0, self._since + _AT_MOST - now)), self._make)
 
     def _make(self) -> None:
         self._timer = None
