@@ -69,9 +69,8 @@ def catalogue_faults() -> Iterator[str]:
 
 def index_faults() -> Iterator[str]:
     """A list of built-in drills that is not theirs."""
-    path = Path(index.INDEX)
-    if not path.is_file() or path.read_text(encoding="utf-8") != index.render_index():
-        yield f"{path.relative_to(ROOT)} is not current; run `python -m breakroom.spec.index`"
+    if not index.INDEX.is_file() or index.INDEX.read_text(encoding="utf-8") != index.render_index():
+        yield f"{index.INDEX.relative_to(ROOT)} is not current; run `python -m breakroom.spec.index`"
 
 
 def main() -> int:

@@ -5,14 +5,13 @@ Lays its one table out by itself: loading rich for it takes longer than all the 
 
 from __future__ import annotations
 
-import json as json_module
 import os
 import sys
 from collections.abc import Iterator
 from unicodedata import combining, east_asian_width
 
 from breakroom.cli.language import choose_translator
-from breakroom.spec.index import read_index
+from breakroom.spec.listed import DRILLS
 
 __all__ = ["drills_command", "wrapped"]
 
@@ -26,9 +25,10 @@ _BOLD, _PLAIN = "\033[1m", "\033[0m"
 def drills_command(*, lang: str, json: bool) -> int:
     """Print the built-in drills; returns 0."""
     tr = choose_translator(lang)
-    known = read_index()
     if json:
-        print(json_module.dumps(known, indent=2, ensure_ascii=False))
+        import json as json_module
+
+        print(json_module.dumps(DRILLS, indent=2, ensure_ascii=False))
         return 0
     rows = [
         (
@@ -36,7 +36,7 @@ def drills_command(*, lang: str, json: bool) -> int:
             f"{tr.text_of(drill['title'])}\n{tr.text_of(drill['description'])}".strip(),
             ", ".join(drill["paces"]),
         )
-        for drill in known
+        for drill in DRILLS
     ]
     head = (tr.gettext("DRILL"), tr.gettext("WHAT IT DOES"), tr.gettext("PACES"))
     names, paces = (max(_cells(row[place]) for row in (head, *rows)) for place in (0, 2))

@@ -1,9 +1,9 @@
 """What the main process and the engine say to each other: one JSON object a line, over a socket pair.
 
 Used by `engine.shell.engine` on one side and `platforms.local_client` on the other. A request carries an
-`id`, which its `Reply` repeats; everything else that the engine says is pushed in the turn in which it happens. `t` is always
-the moment of the event itself (`time.monotonic_ns`), not of the sending. Services travel as `spec.service`
-values, which msgspec reads without help.
+`id`, which its `Reply` repeats; everything else that the engine says is pushed in the turn of its loop in which it
+happens. `t` is always the moment of the event itself (`time.monotonic_ns`), not of the sending. Services travel as
+`spec.service` values, which msgspec reads without help.
 """
 
 from __future__ import annotations
