@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from breakroom.ingress.last_words import LastWords
 from breakroom.ingress.loop import Loop
-from breakroom.ingress.poller import EDGE, ERR, HUP, OUT, PRI, RDHUP, READ
+from breakroom.ingress.poller import EDGE, ERR, HUP, IN, OUT, PRI, RDHUP, READ
 from breakroom.ingress.rotation import Backend
 from breakroom.ingress.sockets import (
     CHUNK,
@@ -78,6 +78,39 @@ class Half:
 
     def on_event(self, events: int) -> None:  # noqa: C901, PLR0912  the data path: a call less for every chunk
         """Pass on what there is."""
+        if events == IN:
+            # The plain case first, for it is all that most of a kept-alive connection's life consists of.
+            peer = self.peer
+            if peer is not _NOBODY and peer.connected and peer.unsent is None and not self.eof:
+                try:
+                    data = self.recv(CHUNK, DONTWAIT)
+                except BlockingIOError:
+                    return
+                except OSError as error:
+                    self._broken(error)
+                    return
+                if not data:
+                    self._ended()
+                    return
+                size = len(data)
+                self.received += size
+                if self.client_side:
+                    peer.answered = False
+                else:
+                    self.answered = True
+                try:
+                    sent = peer.send(data, DONTWAIT)
+                except BlockingIOError:
+                    sent = 0
+                except OSError as error:
+                    peer._send_failed(error)  # noqa: SLF001  the other half of the same connection
+                    return
+                if sent != size:
+                    self._hold_back(data, sent)
+                elif size == CHUNK:
+                    self.reading = READ
+                    self.update()
+                return
         if events & OUT:
             self._writable()
         peer = self.peer
@@ -117,9 +150,7 @@ class Half:
                 peer._send_failed(error)  # noqa: SLF001  the other half of the same connection
                 return
             if sent != size:
-                peer.unsent = memoryview(data)[sent:]
-                peer.update()
-                self.update()
+                self._hold_back(data, sent)
                 return
             if not events & RDHUP:
                 if size == CHUNK or events & PRI:
@@ -132,6 +163,12 @@ class Half:
                 # All that came before it was taken, so reading again would only say so.
                 self._ended()
                 return
+
+    def _hold_back(self, data: bytes, sent: int) -> None:
+        """The other side did not take all: the rest waits, and nothing more is read until it has left."""
+        self.peer.unsent = memoryview(data)[sent:]
+        self.peer.update()
+        self.update()
 
     def update(self) -> None:
         """Watch the socket for what is of interest now."""

@@ -27,8 +27,8 @@ __all__ = [
 ]
 
 CHUNK = 65536
-DONTWAIT = socket.MSG_DONTWAIT
-MORE = DONTWAIT | getattr(socket, "MSG_MORE", 0)
+DONTWAIT = int(socket.MSG_DONTWAIT)
+MORE = DONTWAIT | int(getattr(socket, "MSG_MORE", 0))
 """For sending: what comes next, data or end of stream, comes at once, so that both can share a packet."""
 
 _RST_LINGER = struct.pack("ii", 1, 0)
