@@ -76,7 +76,7 @@ class Half:
         """Whether the connection is over."""
         return self.peer is _NOBODY
 
-    def on_event(self, events: int) -> None:  # noqa: C901, PLR0912  the data path: a call less for every chunk
+    def on_event(self, events: int) -> None:
         """Pass on what there is."""
         if events == IN:
             # The plain case first, for it is all that most of a kept-alive connection's life consists of.
@@ -111,6 +111,10 @@ class Half:
                     self.reading = READ
                     self.update()
                 return
+        self.pass_on(events)
+
+    def pass_on(self, events: int) -> None:  # noqa: C901, PLR0912  the data path, too
+        """As `on_event`, whatever the events and the states of both sides are."""
         if events & OUT:
             self._writable()
         peer = self.peer
@@ -331,7 +335,7 @@ class Half:
         self.failed = True
         self.unsent = None
         if self.peer.unsent is None and not self.eof:
-            self.on_event(RDHUP)
+            self.pass_on(RDHUP)
         elif self.eof:
             self.peer.abort()
 
@@ -366,4 +370,4 @@ def start_flow(loop: Loop, client: socket.SocketType, client_fd: int, backend: B
     register(client_fd, EDGE)
     register(server_fd, EDGE)
     # The request is often there already, and on loopback the connection stands at once.
-    near.on_event(0)
+    near.pass_on(0)

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from typing import Any
 
+__all__ = ["DRILLS"]
+
 DRILLS: list[dict[str, Any]] = '''
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+__all__ = ["DRILLS"]
+
 DRILLS: list[dict[str, Any]] = [{'name': 'autoscale',
   'title': {'en': 'The load grows, and nobody is there', 'ko': '아무도 없을 때 부하가 늘어나는 경우'},
   'description': {'en': 'More requests come than three replicas can serve, and later few again. One '
