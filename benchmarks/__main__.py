@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {name:<12}{title}" for name, title in TITLES.items())
     command = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measures breakroom beside its peers. Without a ROW: everything, about twenty minutes.",
+        description="Measures breakroom beside its peers. Without a ROW: everything, about half an hour.",
         epilog=f"rows:\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
