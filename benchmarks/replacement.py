@@ -119,30 +119,33 @@ def measure(context: Context) -> list[Row]:
             contestants[name] = lambda keeper=keeper: _killed(keeper, 1)  # type: ignore[misc]  # as its default
         contestants[OURS] = ours
         found = context.alternate(contestants)
+    return [_row(found, running, missing)]
+
+
+def _row(found: dict[str, list[float]], running: list[float], missing: dict[str, str]) -> Row:
+    """The row of what was found, one figure a round; `running` is what `_until_running` gave."""
     alone = found.pop("the app alone")
     overhead = {
         name: [each - cold for each, cold in zip(times, alone, strict=True)] for name, times in found.items()
     }
     eager = {name: overhead.pop(name) for name in (EAGER,) if name in overhead}
-    return [
-        Row(
-            bench="replace",
-            name="SIGKILL → the replacement answers, minus the app's own start",
-            unit="ms",
-            better="less",
-            figures=overhead,
-            missing=missing,
-            goals=[
-                Goal(text="≤ 15 ms", at_most=15),
-                Goal(text="at least 10 × less than the best peer", peer="best", at_least=10),
-            ],
-            beside={
-                "SIGKILL → answer, ms": found,
-                "the app's own start, ms": {"the app alone": alone},
-                **({"minus the app's own start, ms": eager} if eager else {}),
-                "end seen → the replacement's program runs, ms": {OURS: running},
-            },
-            note="breakroom is asked at the published port, through its ingress. Swarm: one node, its own dockerd, "
-            "restart delay 0. circusd as it comes looks after its processes every 5 s.",
-        )
-    ]
+    return Row(
+        bench="replace",
+        name="SIGKILL → the replacement answers, minus the app's own start",
+        unit="ms",
+        better="less",
+        figures=overhead,
+        missing=missing,
+        goals=[
+            Goal(text="≤ 15 ms", at_most=15),
+            Goal(text="at least 10 × less than the best peer", peer="best", at_least=10),
+        ],
+        beside={
+            "SIGKILL → answer, ms": found,
+            "the app's own start, ms": {"the app alone": alone},
+            **({"minus the app's own start, ms": eager} if eager else {}),
+            "end seen → the replacement's program runs, ms": {OURS: running},
+        },
+        note="breakroom is asked at the published port, through its ingress. Swarm: one node, its own dockerd, "
+        "restart delay 0. circusd as it comes looks after its processes every 5 s.",
+    )

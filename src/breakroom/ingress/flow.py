@@ -84,30 +84,13 @@ class Half:
             if peer is not _NOBODY and peer.connected and peer.unsent is None and not self.eof:
                 try:
                     data = self.recv(CHUNK, DONTWAIT)
-                except BlockingIOError:
-                    return
                 except OSError as error:
-                    self._broken(error)
+                    if not isinstance(error, BlockingIOError):
+                        self._broken(error)
                     return
                 if not data:
                     self._ended()
-                    return
-                size = len(data)
-                self.received += size
-                if self.client_side:
-                    peer.answered = False
-                else:
-                    self.answered = True
-                try:
-                    sent = peer.send(data, DONTWAIT)
-                except BlockingIOError:
-                    sent = 0
-                except OSError as error:
-                    peer._send_failed(error)  # noqa: SLF001  the other half of the same connection
-                    return
-                if sent != size:
-                    self._hold_back(data, sent)
-                elif size == CHUNK:
+                elif self._hand_over(data, DONTWAIT) and len(data) == CHUNK:
                     self.reading = READ
                     self.update()
                 return
@@ -136,26 +119,13 @@ class Half:
             if not data:
                 self._ended()
                 return
-            size = len(data)
-            self.received += size
-            if self.client_side:
-                peer.answered = False
-            else:
-                self.answered = True
-            if not peer.connected and self.received != size:
+            if not peer.connected and self.received:
                 peer.proceed()
             if events & RDHUP and not self.failed and not self.backend.dead:
                 flags = MORE
-            try:
-                sent = peer.send(data, flags)
-            except BlockingIOError:
-                sent = 0
-            except OSError as error:
-                peer._send_failed(error)  # noqa: SLF001  the other half of the same connection
+            if not self._hand_over(data, flags):
                 return
-            if sent != size:
-                self._hold_back(data, sent)
-                return
+            size = len(data)
             if not events & RDHUP:
                 if size == CHUNK or events & PRI:
                     # There may be more, which an edge would not report again.
@@ -168,11 +138,30 @@ class Half:
                 self._ended()
                 return
 
-    def _hold_back(self, data: bytes, sent: int) -> None:
-        """The other side did not take all: the rest waits, and nothing more is read until it has left."""
-        self.peer.unsent = memoryview(data)[sent:]
-        self.peer.update()
+    def _hand_over(self, data: bytes, flags: int) -> bool:
+        """Write what was read to the other side. Returns whether it took all.
+
+        What it did not take waits, and nothing more is read until it has left.
+        """
+        peer = self.peer
+        self.received += len(data)
+        if self.client_side:
+            peer.answered = False
+        else:
+            self.answered = True
+        try:
+            sent = peer.send(data, flags)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            peer._send_failed(error)  # noqa: SLF001  the other half of the same connection
+            return False
+        if sent == len(data):
+            return True
+        peer.unsent = memoryview(data)[sent:]
+        peer.update()
         self.update()
+        return False
 
     def update(self) -> None:
         """Watch the socket for what is of interest now."""

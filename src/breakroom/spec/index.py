@@ -6,10 +6,12 @@ The list is Python, since that is loaded as bytecode: as JSON it cost the comman
 
 from __future__ import annotations
 
+import json
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
-from pprint import pformat
 
-from breakroom.spec.loader import builtin_drills
+from breakroom.spec.loader import DrillInfo, builtin_drills
 
 __all__ = ["INDEX", "render_index"]
 
@@ -22,16 +24,39 @@ from typing import Any
 
 __all__ = ["DRILLS"]
 
-DRILLS: list[dict[str, Any]] = '''
+DRILLS: list[dict[str, Any]] = [
+'''
+_WIDTH = 50
+"""Characters of a text in a line; a Korean one is two columns wide."""
 
 
 def render_index() -> str:
     """What the file must hold: each drill's name, title and description (by language code) and paces, by name."""
-    rows = [
-        {"name": one.name, "title": one.title, "description": one.description, "paces": list(one.paces)}
-        for one in builtin_drills()
-    ]
-    return _HEAD + pformat(rows, width=110, sort_dicts=False) + "\n"
+    return _HEAD + "".join(f"{line}\n" for drill in builtin_drills() for line in _entry(drill)) + "]\n"
+
+
+def _entry(drill: DrillInfo) -> Iterator[str]:
+    """One drill's lines, in the form that the formatter of the other files gives them."""
+    yield "    {"
+    yield f'        "name": {_quoted(drill.name)},'
+    for key, texts in (("title", drill.title), ("description", drill.description)):
+        yield f'        "{key}": {{'
+        for language, text in texts.items():
+            first, *others = textwrap.wrap(text, _WIDTH, drop_whitespace=False) or [""]
+            lines = [
+                f'            "{language}": {_quoted(first)}',
+                *(f"            {_quoted(one)}" for one in others),
+            ]
+            yield "\n".join(lines) + ","
+        yield "        },"
+    yield '        "paces": ['
+    yield from (f"            {_quoted(pace)}," for pace in drill.paces)
+    yield "        ],"
+    yield "    },"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 if __name__ == "__main__":

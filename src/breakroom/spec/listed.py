@@ -6,139 +6,353 @@ from typing import Any
 
 __all__ = ["DRILLS"]
 
-DRILLS: list[dict[str, Any]] = [{'name': 'autoscale',
-  'title': {'en': 'The load grows, and nobody is there', 'ko': '아무도 없을 때 부하가 늘어나는 경우'},
-  'description': {'en': 'More requests come than three replicas can serve, and later few again. One '
-                        'contender follows the measured load by a stated rule: so many replicas that they '
-                        'are used to 70 %. The report explains each of its decisions.',
-                  'ko': '복제본 3개로는 감당할 수 없는 요청이 들어왔다가 다시 줄어듭니다. 그중 한 배포 방식은 측정한 부하를 보고 이용률이 70%가 되도록 정해진 규칙에 '
-                        '따라 복제본 수를 스스로 조절합니다. 보고서에서 판단 하나하나의 이유를 확인할 수 있습니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'bad-update',
-  'title': {'en': 'A release that crashes', 'ko': '죽는 버전을 배포한 경우'},
-  'description': {'en': 'The new release answers for a moment after its start and then crashes. One service '
-                        'goes back by itself, one pauses and waits for a person; a single container crashes '
-                        'until somebody puts the old release back.',
-                  'ko': '새 버전이 시작 직후 잠시 응답하다가 죽어 버립니다. 한 서비스는 스스로 롤백하고, 다른 서비스는 업데이트를 멈춘 채 사람을 기다립니다. 단일 '
-                        '컨테이너는 누군가 이전 버전으로 되돌릴 때까지 장애가 이어집니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'bad-update-slow',
-  'title': {'en': 'A release that is slow', 'ko': '느려진 버전을 배포한 경우'},
-  'description': {'en': 'The new release is healthy, but each answer takes 1.5 s longer than anybody waits. '
-                        'No health check sees that: the update is completed, and every user meets it until a '
-                        'person rolls back.',
-                  'ko': '새 버전은 헬스체크를 통과하지만 응답이 1.5초씩 늦어 사용자가 기다리지 못합니다. 헬스체크로는 알 수 없으므로 업데이트는 완료되고, 사람이 롤백할 '
-                        '때까지 모든 사용자가 느린 버전을 만납니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'bad-update-unhealthy',
-  'title': {'en': 'A release that never becomes healthy', 'ko': '헬스체크를 통과하지 못하는 버전'},
-  'description': {'en': 'The new release works, but its health check fails from the start. An orchestrator '
-                        'never sends users to it and rolls back; a container engine does not care, and its '
-                        'users get the sick release.',
-                  'ko': '새 버전이 동작은 하지만 처음부터 헬스체크에 실패합니다. 오케스트레이터는 사용자를 그 복제본으로 보내지 않고 롤백합니다. 컨테이너 엔진은 헬스체크 '
-                        '결과를 신경 쓰지 않으므로 사용자는 문제 있는 버전을 그대로 만나게 됩니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'cpu-hog',
-  'title': {'en': 'A replica is starved of processor time', 'ko': 'CPU를 빼앗긴 복제본'},
-  'description': {'en': 'One replica gets only 5 % of one core for a while. It lives and answers, but '
-                        "slowly: whether anybody notices depends on the health check's patience.",
-                  'ko': '복제본 하나가 잠시 코어 하나의 5%만 쓸 수 있게 됩니다. 살아서 응답은 하지만 느립니다. 누가 알아차릴지는 헬스체크가 얼마나 기다려 주느냐에 달려 '
-                        '있습니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'health-check',
-  'title': {'en': 'The process behind a health check dies', 'ko': '헬스체크 뒤의 프로세스가 죽는 경우'},
-  'description': {'en': "The application's process is killed inside its container, as `pkill -f node` does. "
-                        'The exit is noticed at once, without any health check; the check decides when the '
-                        'replacement gets requests.',
-                  'ko': '컨테이너 안에서 애플리케이션 프로세스를 죽입니다(`pkill -f node`와 같습니다). 종료는 헬스체크 없이도 즉시 감지되고, 헬스체크는 새 '
-                        '복제본이 언제부터 요청을 받을지 결정합니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'health-check-hang',
-  'title': {'en': 'A replica hangs', 'ko': '응답하지 않는 복제본'},
-  'description': {'en': 'The process is alive but answers nothing. Only a health check can tell: the '
-                        'orchestrator takes the replica out, ends it and makes a new one. A restart policy '
-                        'never sees it, for the process has not ended.',
-                  'ko': '프로세스는 살아 있지만 아무 응답도 하지 않습니다. 헬스체크만이 알아차릴 수 있어 오케스트레이터는 복제본을 빼내고 종료한 뒤 새로 만듭니다. 재시작 '
-                        '정책은 프로세스가 끝나지 않았으므로 끝까지 알지 못합니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'health-check-sick',
-  'title': {'en': 'A replica says that it is sick', 'ko': '스스로 비정상이라고 답하는 복제본'},
-  'description': {'en': 'One replica answers its health check with 503 and goes on serving. The orchestrator '
-                        'replaces it without losing a request; a container engine marks the container '
-                        'unhealthy and does nothing at all.',
-                  'ko': '복제본 하나가 헬스체크에 503으로 답하면서 서비스는 계속합니다. 오케스트레이터는 요청을 잃지 않고 교체합니다. 컨테이너 엔진은 unhealthy로 '
-                        '표시만 할 뿐 아무 조치도 하지 않습니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'kill',
-  'title': {'en': 'One replica crashes', 'ko': '복제본 하나가 갑자기 죽는 경우'},
-  'description': {'en': 'The main process of one replica is killed while requests are coming in. Each way of '
-                        'deploying the service gets the same requests; the report shows how long users were '
-                        'without an answer, how much of the capacity was left, and who brought the replica '
-                        'back.',
-                  'ko': '요청이 들어오는 도중에 복제본 하나의 메인 프로세스를 강제로 종료합니다. 배포 방식마다 똑같은 요청을 보내면서 사용자가 얼마 동안 응답을 받지 '
-                        '못했는지, 처리 용량이 얼마나 남았는지, 누가 복제본을 되살렸는지 비교합니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'memory-leak',
-  'title': {'en': 'A memory leak runs into the limit', 'ko': '메모리 누수로 제한에 걸려 죽는 경우'},
-  'description': {'en': 'Every request makes the app larger. Under load its memory climbs until the limit '
-                        'kills it (OOM). The report shows the climb of each replica, how answers became '
-                        "slower, the kernel's own count of the kills, and that a replica which was started "
-                        'again leaks as before.',
-                  'ko': '요청을 받을 때마다 앱의 메모리가 늘어납니다. 부하가 걸리면 메모리가 계속 차오르다 제한에 걸려 OOM으로 종료됩니다. 복제본별 메모리 증가, 응답이 '
-                        '느려지는 과정, 커널이 센 OOM 종료 횟수를 보여 주고, 다시 시작한 복제본도 똑같이 누수가 계속된다는 점을 확인합니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'network-delay',
-  'title': {'en': 'The network is slow', 'ko': '네트워크 지연'},
-  'description': {'en': 'The way to every replica takes 100 ms ± 20 ms longer in each direction. The report '
-                        'sets the response times before, during and after against what such a link must '
-                        'cause.',
-                  'ko': '모든 복제본으로 가는 경로가 방향마다 100ms ± 20ms 느려집니다. 지연 전, 지연 중, 해소 후의 응답 시간을 이런 회선에서 나와야 하는 값과 '
-                        '비교합니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'network-loss',
-  'title': {'en': 'The network loses packets', 'ko': '패킷 손실'},
-  'description': {'en': 'Of the packets to and from every replica 5 % are lost. What is lost is sent again '
-                        'after a while, so a few requests take much longer: the median hardly changes, the '
-                        'tail does.',
-                  'ko': '모든 복제본과 주고받는 패킷의 5%가 사라집니다. 잃어버린 패킷은 잠시 뒤 다시 전송되므로 일부 요청만 크게 느려집니다. 중앙값은 거의 그대로지만 '
-                        '꼬리 지연이 늘어납니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'network-partition',
-  'title': {'en': 'A replica cannot be reached', 'ko': '네트워크 단절'},
-  'description': {'en': 'One replica is cut off from its users; its process runs on and knows nothing of it. '
-                        'The health check asks from inside, so it sees nothing either: users keep being sent '
-                        'there for as long as it lasts, with or without one.',
-                  'ko': '복제본 하나가 사용자와 단절됩니다. 프로세스는 멀쩡히 돌아가며 아무것도 모릅니다. 헬스체크는 안쪽에서 검사하므로 역시 알아차리지 못하고, 헬스체크가 '
-                        '있든 없든 단절이 끝날 때까지 사용자는 그 복제본으로 계속 보내집니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'node-loss',
-  'title': {'en': 'A node of the cluster is lost', 'ko': '클러스터의 노드 하나가 사라지는 경우'},
-  'description': {'en': 'One worker is cut off from all other nodes while requests are coming in, as if it '
-                        'had lost its power, and comes back later.',
-                  'ko': '요청이 들어오는 도중에 워커 노드 하나를 나머지 노드와 완전히 끊어 전원이 나간 것과 같은 상태로 만들고, 나중에 다시 연결합니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'pause',
-  'title': {'en': 'A replica is frozen', 'ko': '멈춰 버린 복제본'},
-  'description': {'en': 'All processes of one replica are frozen for a while. Its connections stay open and '
-                        "nobody answers. Its health is not probed meanwhile (Docker's rule), so no "
-                        'orchestrator notices: users are sent there until it goes on.',
-                  'ko': '복제본 하나의 모든 프로세스가 잠시 멈춥니다. 연결은 열려 있지만 응답이 없습니다. Docker 규칙상 멈춘 동안에는 헬스체크도 하지 않으므로 '
-                        '오케스트레이터는 알아차리지 못하고, 다시 움직일 때까지 사용자가 계속 그 복제본으로 보내집니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'rolling-update',
-  'title': {'en': 'A new release under load', 'ko': '부하 중 새 버전 배포'},
-  'description': {'en': 'Version 2 replaces version 1 while requests are coming in: replica by replica under '
-                        'the orchestrator, by stopping and starting where there is one container. The report '
-                        'shows which version answered when, the lowest capacity, and every lost request.',
-                  'ko': '요청이 들어오는 도중에 v1을 v2로 교체합니다. 오케스트레이터는 복제본을 하나씩 바꾸고, 단일 컨테이너는 멈췄다가 다시 시작합니다. 시간에 따라 '
-                        '어느 버전이 응답했는지, 가장 낮았던 처리 용량, 잃어버린 요청을 모두 보여 줍니다.'},
-  'paces': ['quick', 'course']},
- {'name': 'scale',
-  'title': {'en': 'Scaling under load', 'ko': '부하 중 스케일링'},
-  'description': {'en': 'A saturating load is put on the service, which is then scaled from 3 to 6 replicas '
-                        'and later down to 2. The report shows how the served work and the waiting followed, '
-                        'how evenly the replicas were used, and whether any request was lost on the way up '
-                        'or down.',
-                  'ko': '처리 한계를 넘는 부하를 건 상태에서 복제본을 3개에서 6개로 늘렸다가 2개로 줄입니다. 처리량과 응답 시간이 어떻게 따라가는지, 복제본에 요청이 '
-                        '고르게 나뉘는지, 늘리고 줄이는 동안 잃어버린 요청이 있는지 보여 줍니다.'},
-  'paces': ['quick', 'course']}]
+DRILLS: list[dict[str, Any]] = [
+    {
+        "name": "autoscale",
+        "title": {
+            "en": "The load grows, and nobody is there",
+            "ko": "아무도 없을 때 부하가 늘어나는 경우",
+        },
+        "description": {
+            "en": "More requests come than three replicas can serve, "
+            "and later few again. One contender follows the "
+            "measured load by a stated rule: so many replicas "
+            "that they are used to 70 %. The report explains "
+            "each of its decisions.",
+            "ko": "복제본 3개로는 감당할 수 없는 요청이 들어왔다가 다시 줄어듭니다. 그중 한 배포 방식은 "
+            "측정한 부하를 보고 이용률이 70%가 되도록 정해진 규칙에 따라 복제본 수를 스스로 "
+            "조절합니다. 보고서에서 판단 하나하나의 이유를 확인할 수 있습니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "bad-update",
+        "title": {
+            "en": "A release that crashes",
+            "ko": "죽는 버전을 배포한 경우",
+        },
+        "description": {
+            "en": "The new release answers for a moment after its "
+            "start and then crashes. One service goes back by "
+            "itself, one pauses and waits for a person; a "
+            "single container crashes until somebody puts the "
+            "old release back.",
+            "ko": "새 버전이 시작 직후 잠시 응답하다가 죽어 버립니다. 한 서비스는 스스로 롤백하고, 다른 "
+            "서비스는 업데이트를 멈춘 채 사람을 기다립니다. 단일 컨테이너는 누군가 이전 버전으로 "
+            "되돌릴 때까지 장애가 이어집니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "bad-update-slow",
+        "title": {
+            "en": "A release that is slow",
+            "ko": "느려진 버전을 배포한 경우",
+        },
+        "description": {
+            "en": "The new release is healthy, but each answer takes "
+            "1.5 s longer than anybody waits. No health check "
+            "sees that: the update is completed, and every user"
+            " meets it until a person rolls back.",
+            "ko": "새 버전은 헬스체크를 통과하지만 응답이 1.5초씩 늦어 사용자가 기다리지 못합니다. "
+            "헬스체크로는 알 수 없으므로 업데이트는 완료되고, 사람이 롤백할 때까지 모든 사용자가 느린"
+            " 버전을 만납니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "bad-update-unhealthy",
+        "title": {
+            "en": "A release that never becomes healthy",
+            "ko": "헬스체크를 통과하지 못하는 버전",
+        },
+        "description": {
+            "en": "The new release works, but its health check fails "
+            "from the start. An orchestrator never sends users "
+            "to it and rolls back; a container engine does not "
+            "care, and its users get the sick release.",
+            "ko": "새 버전이 동작은 하지만 처음부터 헬스체크에 실패합니다. 오케스트레이터는 사용자를 그 "
+            "복제본으로 보내지 않고 롤백합니다. 컨테이너 엔진은 헬스체크 결과를 신경 쓰지 않으므로 "
+            "사용자는 문제 있는 버전을 그대로 만나게 됩니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "cpu-hog",
+        "title": {
+            "en": "A replica is starved of processor time",
+            "ko": "CPU를 빼앗긴 복제본",
+        },
+        "description": {
+            "en": "One replica gets only 5 % of one core for a while."
+            " It lives and answers, but slowly: whether anybody"
+            " notices depends on the health check's patience.",
+            "ko": "복제본 하나가 잠시 코어 하나의 5%만 쓸 수 있게 됩니다. 살아서 응답은 하지만 "
+            "느립니다. 누가 알아차릴지는 헬스체크가 얼마나 기다려 주느냐에 달려 있습니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "health-check",
+        "title": {
+            "en": "The process behind a health check dies",
+            "ko": "헬스체크 뒤의 프로세스가 죽는 경우",
+        },
+        "description": {
+            "en": "The application's process is killed inside its "
+            "container, as `pkill -f node` does. The exit is "
+            "noticed at once, without any health check; the "
+            "check decides when the replacement gets requests.",
+            "ko": "컨테이너 안에서 애플리케이션 프로세스를 죽입니다(`pkill -f node`와 같습니다)."
+            " 종료는 헬스체크 없이도 즉시 감지되고, 헬스체크는 새 복제본이 언제부터 요청을 받을지 "
+            "결정합니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "health-check-hang",
+        "title": {
+            "en": "A replica hangs",
+            "ko": "응답하지 않는 복제본",
+        },
+        "description": {
+            "en": "The process is alive but answers nothing. Only a "
+            "health check can tell: the orchestrator takes the "
+            "replica out, ends it and makes a new one. A "
+            "restart policy never sees it, for the process has "
+            "not ended.",
+            "ko": "프로세스는 살아 있지만 아무 응답도 하지 않습니다. 헬스체크만이 알아차릴 수 있어 "
+            "오케스트레이터는 복제본을 빼내고 종료한 뒤 새로 만듭니다. 재시작 정책은 프로세스가 끝나지"
+            " 않았으므로 끝까지 알지 못합니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "health-check-sick",
+        "title": {
+            "en": "A replica says that it is sick",
+            "ko": "스스로 비정상이라고 답하는 복제본",
+        },
+        "description": {
+            "en": "One replica answers its health check with 503 and "
+            "goes on serving. The orchestrator replaces it "
+            "without losing a request; a container engine marks"
+            " the container unhealthy and does nothing at all.",
+            "ko": "복제본 하나가 헬스체크에 503으로 답하면서 서비스는 계속합니다. 오케스트레이터는 요청을 "
+            "잃지 않고 교체합니다. 컨테이너 엔진은 unhealthy로 표시만 할 뿐 아무 조치도 하지"
+            " 않습니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "kill",
+        "title": {
+            "en": "One replica crashes",
+            "ko": "복제본 하나가 갑자기 죽는 경우",
+        },
+        "description": {
+            "en": "The main process of one replica is killed while "
+            "requests are coming in. Each way of deploying the "
+            "service gets the same requests; the report shows "
+            "how long users were without an answer, how much of"
+            " the capacity was left, and who brought the "
+            "replica back.",
+            "ko": "요청이 들어오는 도중에 복제본 하나의 메인 프로세스를 강제로 종료합니다. 배포 방식마다 "
+            "똑같은 요청을 보내면서 사용자가 얼마 동안 응답을 받지 못했는지, 처리 용량이 얼마나 "
+            "남았는지, 누가 복제본을 되살렸는지 비교합니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "memory-leak",
+        "title": {
+            "en": "A memory leak runs into the limit",
+            "ko": "메모리 누수로 제한에 걸려 죽는 경우",
+        },
+        "description": {
+            "en": "Every request makes the app larger. Under load its"
+            " memory climbs until the limit kills it (OOM). The"
+            " report shows the climb of each replica, how "
+            "answers became slower, the kernel's own count of "
+            "the kills, and that a replica which was started "
+            "again leaks as before.",
+            "ko": "요청을 받을 때마다 앱의 메모리가 늘어납니다. 부하가 걸리면 메모리가 계속 차오르다 제한에"
+            " 걸려 OOM으로 종료됩니다. 복제본별 메모리 증가, 응답이 느려지는 과정, 커널이 센 "
+            "OOM 종료 횟수를 보여 주고, 다시 시작한 복제본도 똑같이 누수가 계속된다는 점을 "
+            "확인합니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "network-delay",
+        "title": {
+            "en": "The network is slow",
+            "ko": "네트워크 지연",
+        },
+        "description": {
+            "en": "The way to every replica takes 100 ms ± 20 ms "
+            "longer in each direction. The report sets the "
+            "response times before, during and after against "
+            "what such a link must cause.",
+            "ko": "모든 복제본으로 가는 경로가 방향마다 100ms ± 20ms 느려집니다. 지연 전, 지연 "
+            "중, 해소 후의 응답 시간을 이런 회선에서 나와야 하는 값과 비교합니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "network-loss",
+        "title": {
+            "en": "The network loses packets",
+            "ko": "패킷 손실",
+        },
+        "description": {
+            "en": "Of the packets to and from every replica 5 % are "
+            "lost. What is lost is sent again after a while, so"
+            " a few requests take much longer: the median "
+            "hardly changes, the tail does.",
+            "ko": "모든 복제본과 주고받는 패킷의 5%가 사라집니다. 잃어버린 패킷은 잠시 뒤 다시 전송되므로"
+            " 일부 요청만 크게 느려집니다. 중앙값은 거의 그대로지만 꼬리 지연이 늘어납니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "network-partition",
+        "title": {
+            "en": "A replica cannot be reached",
+            "ko": "네트워크 단절",
+        },
+        "description": {
+            "en": "One replica is cut off from its users; its process"
+            " runs on and knows nothing of it. The health check"
+            " asks from inside, so it sees nothing either: "
+            "users keep being sent there for as long as it "
+            "lasts, with or without one.",
+            "ko": "복제본 하나가 사용자와 단절됩니다. 프로세스는 멀쩡히 돌아가며 아무것도 모릅니다. "
+            "헬스체크는 안쪽에서 검사하므로 역시 알아차리지 못하고, 헬스체크가 있든 없든 단절이 끝날 "
+            "때까지 사용자는 그 복제본으로 계속 보내집니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "node-loss",
+        "title": {
+            "en": "A node of the cluster is lost",
+            "ko": "클러스터의 노드 하나가 사라지는 경우",
+        },
+        "description": {
+            "en": "One worker is cut off from all other nodes while "
+            "requests are coming in, as if it had lost its "
+            "power, and comes back later.",
+            "ko": "요청이 들어오는 도중에 워커 노드 하나를 나머지 노드와 완전히 끊어 전원이 나간 것과 같은"
+            " 상태로 만들고, 나중에 다시 연결합니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "pause",
+        "title": {
+            "en": "A replica is frozen",
+            "ko": "멈춰 버린 복제본",
+        },
+        "description": {
+            "en": "All processes of one replica are frozen for a "
+            "while. Its connections stay open and nobody "
+            "answers. Its health is not probed meanwhile "
+            "(Docker's rule), so no orchestrator notices: users"
+            " are sent there until it goes on.",
+            "ko": "복제본 하나의 모든 프로세스가 잠시 멈춥니다. 연결은 열려 있지만 응답이 없습니다. "
+            "Docker 규칙상 멈춘 동안에는 헬스체크도 하지 않으므로 오케스트레이터는 알아차리지 "
+            "못하고, 다시 움직일 때까지 사용자가 계속 그 복제본으로 보내집니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "rolling-update",
+        "title": {
+            "en": "A new release under load",
+            "ko": "부하 중 새 버전 배포",
+        },
+        "description": {
+            "en": "Version 2 replaces version 1 while requests are "
+            "coming in: replica by replica under the "
+            "orchestrator, by stopping and starting where there"
+            " is one container. The report shows which version "
+            "answered when, the lowest capacity, and every lost"
+            " request.",
+            "ko": "요청이 들어오는 도중에 v1을 v2로 교체합니다. 오케스트레이터는 복제본을 하나씩 바꾸고,"
+            " 단일 컨테이너는 멈췄다가 다시 시작합니다. 시간에 따라 어느 버전이 응답했는지, 가장 "
+            "낮았던 처리 용량, 잃어버린 요청을 모두 보여 줍니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+    {
+        "name": "scale",
+        "title": {
+            "en": "Scaling under load",
+            "ko": "부하 중 스케일링",
+        },
+        "description": {
+            "en": "A saturating load is put on the service, which is "
+            "then scaled from 3 to 6 replicas and later down to"
+            " 2. The report shows how the served work and the "
+            "waiting followed, how evenly the replicas were "
+            "used, and whether any request was lost on the way "
+            "up or down.",
+            "ko": "처리 한계를 넘는 부하를 건 상태에서 복제본을 3개에서 6개로 늘렸다가 2개로 줄입니다. "
+            "처리량과 응답 시간이 어떻게 따라가는지, 복제본에 요청이 고르게 나뉘는지, 늘리고 줄이는 "
+            "동안 잃어버린 요청이 있는지 보여 줍니다.",
+        },
+        "paces": [
+            "quick",
+            "course",
+        ],
+    },
+]
