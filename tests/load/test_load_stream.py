@@ -345,6 +345,26 @@ def test_an_idle_connection_that_the_server_closed_is_not_used_again(
     assert truth.connections == 15
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="TCP_CORK, which puts an answer and its end in one segment"
+)
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_a_connection_that_ends_with_its_answer_is_not_used_again(
+    truth: Any, streams: Any, outcomes: Any, every: int
+) -> None:
+    async def now_and_then(_r: asyncio.StreamReader, writer: asyncio.StreamWriter, _q: bytes) -> bool:
+        closes = len(truth.requests) % every == 0
+        if closes:
+            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        return not closes
+
+    truth.handler = now_and_then
+    spec = LoadSpec(requests=60, concurrency=1, keep_alive=True, pause_after_failure=0)
+    assert outcomes(streams.run(spec, truth.url)) == {"OK": 60}
+    assert truth.connections == 60 // every
+
+
 def test_a_failed_client_of_a_closed_load_pauses(truth: Any, streams: Any) -> None:
     truth.handler = raw(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
     samples = streams.run(LoadSpec(requests=4, concurrency=1, pause_after_failure=50 * MS), truth.url)

@@ -30,6 +30,8 @@ _STATUSES: dict[str, Container[int]] = {
 _TOO_BUSY = {"unknown.generator-lag", "unknown.probe-blind", "unknown.not-sent"}
 _WHOLE = ("ok", "http-error")
 _US = 1_000
+_UNAWARE = 20 * MS
+"""For so long after a kept connection was closed a client that is kept from the processor may still use it."""
 _NEVER = Change(1 << 62, 1 << 62, "")
 
 
@@ -58,6 +60,8 @@ class Judged:
     refused: int = 0
     crossed: int = 0
     """Requests that met a listener or connection while it was being closed: the kernel reset them, nobody saw them."""
+    swallowed: int = 0
+    """Those whose connection was begun in the moment in which the listener was closed: the kernel dropped the SYN."""
     outcomes: Counter[str] = field(default_factory=Counter)
 
 
@@ -72,6 +76,8 @@ class _Pair:
     def delay(self) -> int:
         """From its time until the server took or refused it; if that does not accept, until the connection stood."""
         request, taken = self.request, self.taken
+        if taken is None and request.outcome == "timeout":
+            return _sent_at(request) - request.intended
         if taken is None:
             return request.ended - request.intended
         met = taken.met if taken.state != "backlog" else request.connected or request.ended
@@ -121,13 +127,14 @@ def _stream(played: Played, name: str, samples: list[Request], found: Judged) ->
     taken = [one for one in played.taken if one.stream == name]
     sent = [request for request in samples if request.outcome != "not-sent"]
     refused = [request for request in sent if request.outcome == "refused"]
-    reached = sorted((r for r in sent if r.outcome != "refused"), key=_sent_at)
+    swallowed = [request for request in sent if _is_swallowed(played, request)]
+    reached = sorted((r for r in sent if r.outcome != "refused" and r not in swallowed), key=_sent_at)
     closing = [request for request in reached if _at_a_closing(played, request)]
     crossed = len(reached) - len(taken)
     if not 0 <= crossed <= len(closing):
         found.wrong.append(
-            f"{name}: {len(sent)} sent, of which {len(refused)} were refused and {len(closing)} may have met a "
-            f"closing; the server saw {len(taken)}"
+            f"{name}: {len(sent)} sent, of which {len(refused)} were refused, {len(swallowed)} swallowed and "
+            f"{len(closing)} may have met a closing; the server saw {len(taken)}"
         )
     found.wrong += [
         f"{name}: refused though somebody listened: {request}"
@@ -142,20 +149,35 @@ def _stream(played: Played, name: str, samples: list[Request], found: Judged) ->
     found.seen += len(taken)
     found.refused += len(refused)
     found.crossed += crossed
+    found.swallowed += len(swallowed)
     found.outcomes.update(request.outcome for request in samples)
     pairs = _by_number(reached, taken) if played.parts[0].schedule.numbered else []
     if name == "probe" or played.parts[0].schedule.load in {"open", "closed"}:
         in_order = _by_order(played, reached, taken)
         if len(in_order) != len(reached):
             found.wrong.append(f"{name}: the order of requests is not that in which the server took them")
-        pairs += in_order + [_Pair(request, None) for request in refused]
+        pairs += in_order + [_Pair(request, None) for request in refused + swallowed]
     return pairs
 
 
 def _at_a_closing(played: Played, request: Request) -> bool:
     """Whether it was reset, and under way when the server closed its listener and kept connections."""
-    return request.outcome == "reset" and any(
-        change.before <= request.ended + _US and _sent_at(request) <= change.after + SLACK
+    return request.outcome == "reset" and _met_closing(played, request, _UNAWARE if request.reused else SLACK)
+
+
+def _is_swallowed(played: Played, request: Request) -> bool:
+    """Whether it was begun while the listener was being closed, and never got a connection.
+
+    A SYN that comes while the closing holds the listener waits for it to be done, and is then dropped: there is no
+    listener any more, and the kernel sends no RST for it (`tcp_close`, `tcp_rcv_state_process` in TCP_CLOSE).
+    """
+    return request.outcome == "timeout" and request.connected is None and _met_closing(played, request, SLACK)
+
+
+def _met_closing(played: Played, request: Request, unaware: int) -> bool:
+    """Whether it was under way at a closing, or sent at most `unaware` ns after it."""
+    return any(
+        change.before <= request.ended + _US and _sent_at(request) <= change.after + unaware
         for change in played.changes
         if change.state == "refuse"
     )
@@ -198,7 +220,8 @@ def _differences(pair: _Pair) -> Iterable[str]:
     """A request's outcome is what the server did to it, and the moments of the two are in the right order."""
     request, taken = pair.request, pair.taken
     if taken is None:
-        if request.outcome not in {"reset", "refused"}:
+        swallowed = request.outcome == "timeout" and request.connected is None
+        if request.outcome not in {"reset", "refused"} and not swallowed:
             yield f"answered, but by nobody: {request}"
         return
     if request.outcome != BAD.get(taken.state, "ok"):
@@ -225,6 +248,7 @@ def _counts(played: Played, part: Part) -> Iterable[str]:
         # Those that met a closing were reset and are in no log.
         crossed = counts["reset"] - expected["reset"]
         most = sum(_at_a_closing(played, request) for request in inside)
+        expected["timeout"] += sum(_is_swallowed(played, request) for request in inside)
         for outcome in ("timeout", "http-error", "bad-body"):
             if counts[outcome] != expected[outcome]:
                 yield f"{name}: {counts[outcome]} {outcome}, and the server's log has {expected[outcome]}"

@@ -29,12 +29,13 @@ class Tally:
     seen: int = 0
     refused: int = 0
     crossed: int = 0
+    swallowed: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
     def count(self, one: Judged) -> None:
         """A lane: how many requests there were is known whether or not its schedules are judged."""
-        for name in ("sent", "seen", "refused", "crossed"):
+        for name in ("sent", "seen", "refused", "crossed", "swallowed"):
             setattr(self, name, getattr(self, name) + getattr(one, name))
         self.outcomes.update(one.outcomes)
 
@@ -57,7 +58,7 @@ class Tally:
             "ones\n"
             f"edges off by at most (allowed: a spacing, 5 or 10 ms, and {SLACK // MS} ms): {edges}\n"
             f"{self.sent} requests sent = {self.seen} in the server's log + {self.refused} refused + {self.crossed} "
-            "reset by the kernel at a closing\n"
+            f"reset and {self.swallowed} swallowed by the kernel at a closing\n"
             "outcomes: " + ", ".join(f"{name} {count}" for name, count in self.outcomes.most_common())
         )
 

@@ -228,7 +228,7 @@ class Client:
             connection.unsent = unsent[count:]
             return False
         connection.unsent = None
-        self._poller.change(connection.fd, READ)
+        self._poller.change(connection.fd, READ_OR_CLOSED)
         return True
 
     # --- answers --------------------------------------------------------------------------------------------------
@@ -290,14 +290,26 @@ class Client:
                         del busy[fd]
                         if mask & CLOSED or not self._resting.linger(connection):
                             self._close(connection)
-                    elif self.left > 0 and usual.turns and connection.flags and connection.unsent is None:
+                    elif (
+                        self.left > 0
+                        and usual.turns
+                        and connection.flags
+                        and connection.unsent is None
+                        and not mask & CLOSED
+                    ):
                         self._turn(connection, now, usual)
                     else:
                         connection.first = now
-                        self._end_by_response(connection, usual.head, now, body_bytes=usual.head.length)
+                        self._end_by_response(
+                            connection,
+                            usual.head,
+                            now,
+                            body_bytes=usual.head.length,
+                            reusable=not mask & CLOSED,
+                        )
                     continue
                 connection.first = now
-            self._read(connection, bytes(buffer[:size]), now)
+            self._read(connection, bytes(buffer[:size]), now, closed=bool(mask & CLOSED))
         return strange
 
     def _whole(self, connection: Connection, size: int) -> Usual | None:
@@ -341,8 +353,11 @@ class Client:
             connection.unsent = memoryview(request)[count:]
             self._poller.change(connection.fd, READ | WRITE)
 
-    def _read(self, connection: Connection, data: bytes, now: int) -> None:
-        """The general way: a response in pieces, or one whose head is new; empty data is the end of the stream."""
+    def _read(self, connection: Connection, data: bytes, now: int, *, closed: bool) -> None:
+        """The general way: a response in pieces, or one whose head is new; empty data is the end of the stream.
+
+        `closed`: the server sends nothing more after what it has sent, so that no other request may use the connection.
+        """
         reader = connection.reader
         if reader is None:
             reader = connection.reader = ResponseReader(self._heads, self._needle)
@@ -358,7 +373,7 @@ class Client:
                 now,
                 body_bytes=reader.body_bytes,
                 found=reader.found,
-                reusable=bool(data) and not reader.excess,
+                reusable=bool(data) and not reader.excess and not closed,
             )
         elif not data:
             self._finish(connection, Outcome.RESET, now, reader.head)
