@@ -50,8 +50,8 @@ class Client:
             connection of a closed model keeps its place).
         ready: Completed requests since the model last looked: how many may follow in a closed model.
         failed: Those of them that were not ok.
-        left: Closed model: requests that may still begin. The model counts it down, and so does the client itself
-            where a kept-alive connection goes on with its next request at once.
+        left: Closed model: requests that may still begin, 0 or more. The model counts it down, and so does the
+            client itself where a kept-alive connection goes on with its next request at once.
     """
 
     def __init__(self, plan: Plan, writer: SampleWriter, poller: Poller) -> None:
@@ -261,6 +261,7 @@ class Client:
                 self._end_by_error(connection, error.errno)
                 continue
             now = monotonic_ns()
+            closed = mask & CLOSED
             self.received_bytes += size
             if not connection.first and size:
                 # The fast way: the whole response in one piece, with the last one's head or another known one.
@@ -288,28 +289,19 @@ class Client:
                         self.ready += 1
                         self._last = usual.head
                         del busy[fd]
-                        if mask & CLOSED or not self._resting.linger(connection):
+                        if closed or not self._resting.linger(connection):
                             self._close(connection)
-                    elif (
-                        self.left > 0
-                        and usual.turns
-                        and connection.flags
-                        and connection.unsent is None
-                        and not mask & CLOSED
-                    ):
+                    elif self.left and usual.turns and connection.flags and not (closed or connection.unsent):
                         self._turn(connection, now, usual)
                     else:
                         connection.first = now
+                        head = usual.head
                         self._end_by_response(
-                            connection,
-                            usual.head,
-                            now,
-                            body_bytes=usual.head.length,
-                            reusable=not mask & CLOSED,
+                            connection, head, now, body_bytes=head.length, reusable=not closed
                         )
                     continue
                 connection.first = now
-            self._read(connection, bytes(buffer[:size]), now, closed=bool(mask & CLOSED))
+            self._read(connection, bytes(buffer[:size]), now, closed=bool(closed))
         return strange
 
     def _whole(self, connection: Connection, size: int) -> Usual | None:
@@ -354,10 +346,7 @@ class Client:
             self._poller.change(connection.fd, READ | WRITE)
 
     def _read(self, connection: Connection, data: bytes, now: int, *, closed: bool) -> None:
-        """The general way: a response in pieces, or one whose head is new; empty data is the end of the stream.
-
-        `closed`: the server sends nothing more after what it has sent, so that no other request may use the connection.
-        """
+        """The general way: a response in pieces, or one whose head is new; empty data is the end of the stream."""
         reader = connection.reader
         if reader is None:
             reader = connection.reader = ResponseReader(self._heads, self._needle)
