@@ -191,6 +191,18 @@ def test_a_program_that_does_not_exist_is_named(tool: Tool) -> None:
     assert "no-such-program" in ended.err
 
 
+def test_a_release_that_cannot_run_here_is_told_before_anything_is_begun(tool: Tool) -> None:
+    drill = (
+        "extends: rolling-update\nname: typo\ntimeline:\n  - {at: 0s, update: {image: 'improved-app:v9'}}\n"
+    )
+    tool.write("typo.yaml", drill)
+    ended = tool.run("run", "typo.yaml")
+    assert ended.code == 2, ended.err
+    assert "improved-app:v9" in ended.err
+    assert "improved-app:v2" in ended.err, "the correct form"
+    assert not list(tool.results.glob("*/journal.jsonl"))
+
+
 def test_an_unwritable_place_for_results_is_wrong_use(tool: Tool) -> None:
     blocker = tool.write("file", "")
     ended = tool.run("run", "kill", "--out", str(Path(blocker) / "x"))

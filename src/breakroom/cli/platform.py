@@ -44,7 +44,7 @@ def make_platform(
         case "local":
             from breakroom.platforms.local import LocalPlatform
 
-            return LocalPlatform()
+            return LocalPlatform(services=_services(plan))
         case "docker":
             from breakroom.platforms.docker.platform import DockerPlatform
 

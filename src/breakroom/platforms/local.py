@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,15 +48,26 @@ _GRACE_SECONDS = 2.0
 
 
 class LocalPlatform:
-    """Deploys on this machine. `memory_limit="rss-watch"` makes no control groups."""
+    """Deploys on this machine.
+
+    `memory_limit="rss-watch"` makes no control groups. `services`: what the run will deploy, as far as it is known, so
+    that what cannot run here is told before anything is begun.
+    """
 
     name = "local"
 
-    def __init__(self, *, memory_limit: str = "") -> None:
+    def __init__(self, *, memory_limit: str = "", services: Iterable[ServiceSpec] = ()) -> None:
         self._memory = memory_limit
+        self._services = tuple(services)
 
     async def preflight(self) -> None:
-        """Nothing is needed but this machine."""
+        """Nothing is needed but this machine, and services that it can run.
+
+        Raises:
+            PlatformError: `image-unknown`, `unsupported`.
+        """
+        for service in self._services:
+            _runnable(service)
 
     async def open(self, run: RunInfo, emit: Emit) -> None:
         """A run needs nothing beyond its trials' own engines."""
@@ -101,13 +112,7 @@ class LocalPlatform:
             PlatformError: `image-unknown`, `program-missing`, `port-taken`, `unsupported`, or an `engine-…` or
                 `ingress-…` of our own. Nothing is left behind.
         """
-        spec = resolve(contender.service)
-        if not spec.ports:
-            raise PlatformError(
-                "unsupported",
-                f"service {spec.name} publishes no port",
-                'say which port users are served on: `ports: ["8080:3000"]`',
-            )
+        spec = _runnable(contender.service)
         logs = directory / "logs" / trial.replace("/", "-")
         await asyncio.to_thread(logs.mkdir, parents=True, exist_ok=True)
         deployment = LocalDeployment(trial, directory, logs, emit)
@@ -125,6 +130,21 @@ class LocalPlatform:
         sweep_leftovers()
         controller = find_controller()
         return controller.means if controller is not None else "rss-watch"
+
+
+def _runnable(service: ServiceSpec) -> ServiceSpec:
+    """The service with its command.
+
+    Raises:
+        PlatformError: `image-unknown`; `unsupported`: users could not reach it.
+    """
+    if not service.ports:
+        raise PlatformError(
+            "unsupported",
+            f"service {service.name} publishes no port",
+            'say which port users are served on: `ports: ["8080:3000"]`',
+        )
+    return resolve(service)
 
 
 class LocalDeployment(LocalActs):
