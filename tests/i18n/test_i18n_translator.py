@@ -16,6 +16,7 @@ from breakroom.i18n.josa import attach
 from breakroom.i18n.messages import MESSAGES
 from breakroom.i18n.reasons import REASONS
 from breakroom.i18n.terms import LABELS, METRIC_HELP, METRIC_KINDS
+from breakroom.platforms.base import USAGE_CODES
 from breakroom.spec.drill import METRICS
 
 EN, KO = translator("en"), translator("ko")
@@ -86,6 +87,21 @@ def test_a_family_of_codes_shares_one_text() -> None:
     assert (
         EN.message("platform.other", {"message": "x", "hint": ""}) == "The platform could not do its part: x"
     )
+
+
+def test_what_a_user_can_mend_has_a_sentence_of_its_own_in_every_language() -> None:
+    for code in USAGE_CODES:
+        said = [t.message(f"platform.{code}", {"message": "so it is", "hint": "do"}) for t in (EN, KO)]
+        assert all(text.endswith("so it is (do)") for text in said), code
+        assert (
+            len(
+                {
+                    *said,
+                    *(t.message("platform.none", {"message": "so it is", "hint": "do"}) for t in (EN, KO)),
+                }
+            )
+            == 4
+        )
 
 
 def test_an_unknown_code_is_shown_with_its_values() -> None:

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from breakroom.cli.exits import MET, UNKNOWN, WRONG_USE, fail
 from breakroom.cli.language import choose_translator
+from breakroom.cli.refusal import refusal
 from breakroom.i18n import Translator
 from breakroom.images.build import Built, Told, build, ensure_base, image_now
 from breakroom.images.contexts import ContextError, write_contexts
@@ -48,8 +49,10 @@ def images_command(arguments: ImagesArguments) -> int:
     try:
         built = asyncio.run(_list(recipes) if arguments.list else _build(recipes, arguments.base, tr))
     except PlatformError as error:
-        message = f"{error}\n  {error.hint}" if error.hint else str(error)
-        fail(message, WRONG_USE if error.code in USAGE_CODES or error.code in _OWN_USAGE else UNKNOWN)
+        fail(
+            refusal(error, tr),
+            WRONG_USE if error.code in USAGE_CODES or error.code in _OWN_USAGE else UNKNOWN,
+        )
     if arguments.json:
         print(json_module.dumps([asdict(image) for image in built], indent=2))
     else:

@@ -20,6 +20,7 @@ from breakroom.cli.exits import UNKNOWN, WRONG_USE, fail, of_verdict
 from breakroom.cli.findings import findings_of, print_json
 from breakroom.cli.language import choose_translator
 from breakroom.cli.platform import make_platform
+from breakroom.cli.refusal import refusal
 from breakroom.director.plan import PlanError, RunPlan, plan_run
 from breakroom.director.prepare import prepare
 from breakroom.director.run import RunOutcome, make_run_directory, run_plan
@@ -72,10 +73,10 @@ def run_command(arguments: RunArguments) -> int:
         fail(str(error), UNKNOWN)
     except KeyboardInterrupt:
         fail(tr.gettext("interrupted before anything was run"), UNKNOWN)
-    if outcome.usage_error and not outcome.begun:
+    if outcome.refused and outcome.usage_error and not outcome.begun:
         # The platform could not be opened: there is nothing to keep.
         shutil.rmtree(outcome.directory)
-        fail(_with_hint(outcome.reason, outcome.hint))
+        fail(refusal(outcome.refused, tr))
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -122,17 +123,13 @@ class _RefusedError(Exception):
         super().__init__(message)
 
 
-def _with_hint(message: str, hint: str) -> str:
-    return f"{message}\n{hint}" if hint else message
-
-
 async def _prepared(plan: RunPlan, platform: Platform, console: Console, tr: Translator) -> RunPlan:
     """What of the plan the platform can run; what it cannot is said."""
     try:
         plan = await prepare(plan, platform)
     except PlatformError as error:
         code = WRONG_USE if error.code in USAGE_CODES else UNKNOWN
-        raise _RefusedError(_with_hint(str(error), error.hint), code) from error
+        raise _RefusedError(refusal(error, tr), code) from error
     except PlanError as error:
         raise _RefusedError(str(error)) from error
     for one in plan.left_out:

@@ -73,8 +73,8 @@ class RunOutcome:
     reason: str = ""
     usage_error: bool = False
     """The reason is one that the user can mend in the call or the file (exit code 2)."""
-    hint: str = ""
-    """The way out, where the platform gave one."""
+    refused: PlatformError | None = None
+    """What the platform refused the run as a whole with."""
     begun: bool = True
     """Whether it came to the first trial; if not, there is nothing to report."""
 
@@ -142,7 +142,8 @@ async def run_plan(plan: RunPlan, platform: Platform, directory: Path, observer:
     journal.on_failure = give_up
     began = time.monotonic_ns()
     outcome: Literal["completed", "aborted", "failed"] = "failed"
-    reason, usage, hint, begun = "", False, "", False
+    reason, usage, begun = "", False, False
+    refused: PlatformError | None = None
     try:
         _write_start(journal, plan, directory.name)
         if registration.problem:
@@ -158,7 +159,7 @@ async def run_plan(plan: RunPlan, platform: Platform, directory: Path, observer:
         if journal.failure is not None:
             outcome, reason = "failed", str(journal.failure)
     except PlatformError as error:
-        reason, usage, hint = str(error), error.code in USAGE_CODES, error.hint
+        reason, usage, refused = str(error), error.code in USAGE_CODES, error
         journal.append(_platform_problem(error))
     finally:
         try:
@@ -170,7 +171,7 @@ async def run_plan(plan: RunPlan, platform: Platform, directory: Path, observer:
             registration.finish(clean=left.nothing)
             _write_end(journal, began, outcome, reason)
     return RunOutcome(
-        directory=directory, outcome=outcome, reason=reason, usage_error=usage, hint=hint, begun=begun
+        directory=directory, outcome=outcome, reason=reason, usage_error=usage, refused=refused, begun=begun
     )
 
 

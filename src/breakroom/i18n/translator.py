@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol, cast
 from breakroom.i18n import formats
 from breakroom.i18n.josa import attach
 from breakroom.i18n.messages import MESSAGES
+from breakroom.i18n.platform_errors import PLATFORM_ERRORS
 from breakroom.i18n.reasons import REASONS
 from breakroom.i18n.terms import LABELS, METRIC_HELP, METRIC_KINDS
 
@@ -71,7 +72,8 @@ class Translator:
 
     def message(self, code: str, params: Mapping[str, Any] | None = None) -> str:
         """The text of a message or reason code; an unknown code is shown with its parameters, never dropped."""
-        template = REASONS.get(code) or MESSAGES.get(code) or MESSAGES.get(f"{code.partition('.')[0]}.*")
+        template = REASONS.get(code) or MESSAGES.get(code) or PLATFORM_ERRORS.get(code)
+        template = template or MESSAGES.get(f"{code.partition('.')[0]}.*")
         if template is None:
             details = ", ".join(f"{name}={value}" for name, value in (params or {}).items())
             return f"{code} ({details})" if details else code
