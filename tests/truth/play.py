@@ -233,6 +233,7 @@ async def _play(lanes: list[Lane], directory: Path) -> list[Played]:
         await asyncio.gather(*(stage.end() for stage in stages))
         server.stdin.close()
         logs = json.loads(await server.stdout.readline())
+        await server.wait()
     finally:
         for stage in stages:
             await asyncio.gather(*(stream.kill() for stream in stage.streams))
