@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,8 @@ def main(words: list[str] | None = None) -> int:
     """Carry the command out; returns the exit code."""
     command = parser()
     asked = command.parse_args(words)
+    # Then what the benchmarks have started ends, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     unknown = [name for name in asked.rows if name not in BENCHMARKS]
     if unknown:
         command.error(f"there is no row {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")

@@ -37,4 +37,6 @@ def test_a_daemon_that_is_not_there_is_told_in_the_readers_language(
 def test_a_code_without_a_sentence_of_its_own_is_told_by_the_familys() -> None:
     error = PlatformError("something-new", "it is so", "do this")
     assert refusal(error, translator("en")) == "it is so\ndo this"
-    assert refusal(error, translator("ko")) == "플랫폼이 작업을 수행하지 못했습니다: it is so\ndo this"
+    assert refusal(error, translator("ko")) == "it is so\ndo this"
+    said = translator("ko").message("platform.something-new", {"message": "it is so", "hint": "do this"})
+    assert said == "플랫폼이 작업을 수행하지 못했습니다: it is so (do this)"

@@ -107,7 +107,8 @@ def test_service_that_docker_cannot_run(docker_host: Host, deploy: Deploy, wrong
     spec = service()
     spec = replace(spec, image="") if wrong == "no image" else replace(spec, ports=())
     error = asyncio.run(_refused(deploy, spec))
-    assert error.code == "unsupported"
+    assert error.code == ("unsupported" if wrong == "no image" else "port-missing")
+    assert error.code in USAGE_CODES
     assert error.hint
     _nothing_left(docker_host)
 

@@ -114,7 +114,7 @@ def test_signalling_a_dead_task_is_a_process_lookup_error(tmp_path: Path) -> Non
             "install it",
         ),
         (service(image="nginx:1.27"), "image-unknown", "cannot run image 'nginx:1.27'", "a `command`"),
-        (ServiceSpec(name="web", command=program(SERVE)), "unsupported", "publishes no port", "`ports: "),
+        (ServiceSpec(name="web", command=program(SERVE)), "port-missing", "publishes no port", "`ports: "),
     ],
     ids=["program", "image", "port"],
 )

@@ -20,8 +20,7 @@ _NEVER = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Request:
-    """One sample. Times in ns of the monotonic clock; `connected` None: it did not come to that; `reused`: not the
-    connection's first."""
+    """One sample. Times in ns of the monotonic clock; `connected` None: it did not come to that."""
 
     stream: str
     intended: int
@@ -32,7 +31,6 @@ class Request:
     status: int
     task: str
     outcome: str
-    reused: bool = False
 
     @property
     def ok(self) -> bool:
@@ -100,7 +98,7 @@ def read_requests(path: Path, stream: str) -> list[Request]:
         names += sidecar.read_text().splitlines()
     found = []
     for fields in _RECORD.iter_unpack(data[: len(data) // _RECORD.size * _RECORD.size]):
-        intended, lag, connect, _first, total, status, task, _version, outcome, flags = fields
+        intended, lag, connect, _first, total, status, task, _version, outcome, _flags = fields
         found.append(
             Request(
                 stream=stream,
@@ -112,7 +110,6 @@ def read_requests(path: Path, stream: str) -> list[Request]:
                 status=status,
                 task=names[task],
                 outcome=OUTCOMES[outcome],
-                reused=bool(flags & 1),
             )
         )
     return found

@@ -18,7 +18,7 @@ from truth.evidence import OUTCOMES, Request
 from truth.play import Change, Part, Played, Taken
 from truth.schedules import BAD, DEADLINE, GOOD, MS
 
-__all__ = ["SLACK", "Judged", "JudgedPart", "judge"]
+__all__ = ["SLACK", "Judged", "JudgedPart", "is_swallowed", "judge"]
 
 SLACK = 2 * MS
 """What an edge may be off by beside one spacing of the probe."""
@@ -30,8 +30,6 @@ _STATUSES: dict[str, Container[int]] = {
 _TOO_BUSY = {"unknown.generator-lag", "unknown.probe-blind", "unknown.not-sent"}
 _WHOLE = ("ok", "http-error")
 _US = 1_000
-_UNAWARE = 20 * MS
-"""For so long after a kept connection was closed a client that is kept from the processor may still use it."""
 _NEVER = Change(1 << 62, 1 << 62, "")
 
 
@@ -96,6 +94,20 @@ def judge(played: Played) -> Judged:
     return found
 
 
+def is_swallowed(played: Played, request: Request) -> bool:
+    """Whether it was begun while the listener was being closed, and never got a connection.
+
+    A SYN that comes while the closing holds the listener waits for it to be done, and is then dropped: there is no
+    listener any more, and the kernel sends no RST for it (`tcp_close`, `tcp_rcv_state_process` in TCP_CLOSE).
+    """
+    return (
+        request.outcome == "timeout"
+        and request.connected is None
+        # It may have been kept from the processor between its begin and its SYN, which never goes out before that.
+        and any(change.before - SLACK <= _sent_at(request) <= change.after for change in _closings(played))
+    )
+
+
 def _judge_part(played: Played, part: Part, pairs: list[_Pair]) -> JudgedPart:
     found = JudgedPart()
     late = max(pair.delay for pair in pairs)
@@ -127,7 +139,7 @@ def _stream(played: Played, name: str, samples: list[Request], found: Judged) ->
     taken = [one for one in played.taken if one.stream == name]
     sent = [request for request in samples if request.outcome != "not-sent"]
     refused = [request for request in sent if request.outcome == "refused"]
-    swallowed = [request for request in sent if _is_swallowed(played, request)]
+    swallowed = [request for request in sent if is_swallowed(played, request)]
     reached = sorted((r for r in sent if r.outcome != "refused" and r not in swallowed), key=_sent_at)
     closing = [request for request in reached if _at_a_closing(played, request)]
     crossed = len(reached) - len(taken)
@@ -162,25 +174,14 @@ def _stream(played: Played, name: str, samples: list[Request], found: Judged) ->
 
 def _at_a_closing(played: Played, request: Request) -> bool:
     """Whether it was reset, and under way when the server closed its listener and kept connections."""
-    return request.outcome == "reset" and _met_closing(played, request, _UNAWARE if request.reused else SLACK)
-
-
-def _is_swallowed(played: Played, request: Request) -> bool:
-    """Whether it was begun while the listener was being closed, and never got a connection.
-
-    A SYN that comes while the closing holds the listener waits for it to be done, and is then dropped: there is no
-    listener any more, and the kernel sends no RST for it (`tcp_close`, `tcp_rcv_state_process` in TCP_CLOSE).
-    """
-    return request.outcome == "timeout" and request.connected is None and _met_closing(played, request, SLACK)
-
-
-def _met_closing(played: Played, request: Request, unaware: int) -> bool:
-    """Whether it was under way at a closing, or sent at most `unaware` ns after it."""
-    return any(
-        change.before <= request.ended + _US and _sent_at(request) <= change.after + unaware
-        for change in played.changes
-        if change.state == "refuse"
+    return request.outcome == "reset" and any(
+        change.before <= request.ended + _US and _sent_at(request) <= change.after + SLACK
+        for change in _closings(played)
     )
+
+
+def _closings(played: Played) -> Iterable[Change]:
+    return (change for change in played.changes if change.state == "refuse")
 
 
 def _refusing(played: Played, request: Request) -> bool:
@@ -248,7 +249,7 @@ def _counts(played: Played, part: Part) -> Iterable[str]:
         # Those that met a closing were reset and are in no log.
         crossed = counts["reset"] - expected["reset"]
         most = sum(_at_a_closing(played, request) for request in inside)
-        expected["timeout"] += sum(_is_swallowed(played, request) for request in inside)
+        expected["timeout"] += sum(is_swallowed(played, request) for request in inside)
         for outcome in ("timeout", "http-error", "bad-body"):
             if counts[outcome] != expected[outcome]:
                 yield f"{name}: {counts[outcome]} {outcome}, and the server's log has {expected[outcome]}"

@@ -43,7 +43,7 @@ class ImagesArguments:
 def images_command(arguments: ImagesArguments) -> int:
     """Build, list, or write build contexts; returns 0, or ends the command with 2 or 3 and a message."""
     tr = choose_translator(arguments.lang)
-    recipes = _chosen(_known(arguments.only), arguments.only)
+    recipes = _chosen(_known(arguments.only, tr), arguments.only)
     if arguments.context is not None:
         return _write([one for one in recipes if not one.labels], arguments.context, tr, json=arguments.json)
     try:
@@ -60,17 +60,17 @@ def images_command(arguments: ImagesArguments) -> int:
     return MET
 
 
-_OWN_USAGE = frozenset({"build-failed", "docker-host", "docker-config"})
+_OWN_USAGE = frozenset({"base-missing", "build-failed", "docker-host", "docker-config"})
 
 
-def _known(only: Sequence[str]) -> tuple[Recipe, ...]:
+def _known(only: Sequence[str], tr: Translator) -> tuple[Recipe, ...]:
     """All there are; the agent's, which takes long to put together, only if it may be wanted."""
     if only and all(_chosen_by(word, app_recipes()) for word in only):
         return app_recipes()
     try:
         return (*app_recipes(), agent_recipe())
     except PlatformError as error:  # a part is for Linux only; the sample services do without
-        print(f"{error}\n  {error.hint}", file=sys.stderr)
+        print(refusal(error, tr), file=sys.stderr)
         return app_recipes()
 
 

@@ -11,10 +11,9 @@ __all__ = ["refusal"]
 def refusal(error: PlatformError, tr: Translator) -> str:
     """What happened, and the way out in a line of its own.
 
-    In English the platform's words say it; in another language ours come first, since Docker's and the kernel's words
-    are in no catalogue.
+    In English the platform's words say it; in another language ours come first, since the platform's are in no
+    catalogue.
     """
-    said = str(error)
-    if tr.lang != "en":
-        said = tr.message(f"platform.{error.code}", {"message": said})
-    return f"{said}\n{error.hint}" if error.hint else said
+    return "\n".join(
+        line for line in (tr.platform_error(f"platform.{error.code}"), str(error), error.hint) if line
+    )

@@ -199,5 +199,6 @@ def _conclude(outcome: RunOutcome, arguments: RunArguments, console: Console, tr
         return UNKNOWN  # what was asked for besides the verdict is not there: nobody may take that for a pass
     if outcome.outcome == "completed":
         return of_verdict(results.verdict)
-    console.print(outcome.reason, markup=False, highlight=False, soft_wrap=True)
+    said = refusal(outcome.refused, tr) if outcome.refused else outcome.reason
+    console.print(said, markup=False, highlight=False, soft_wrap=True)
     return WRONG_USE if outcome.usage_error else UNKNOWN

@@ -37,7 +37,7 @@ class Sentence(Protocol):
 
     @property
     def code(self) -> str:
-        """A key of `REASONS` or `MESSAGES`."""
+        """A key of `REASONS`, `MESSAGES` or `PLATFORM_ERRORS`."""
         ...
 
     @property
@@ -72,12 +72,20 @@ class Translator:
 
     def message(self, code: str, params: Mapping[str, Any] | None = None) -> str:
         """The text of a message or reason code; an unknown code is shown with its parameters, never dropped."""
-        template = REASONS.get(code) or MESSAGES.get(code) or PLATFORM_ERRORS.get(code)
-        template = template or MESSAGES.get(f"{code.partition('.')[0]}.*")
+        template = REASONS.get(code) or MESSAGES.get(code) or MESSAGES.get(f"{code.partition('.')[0]}.*")
+        told = self.platform_error(code)
+        if told:
+            said = {**self._in_words(dict(params or {})), "told": told}
+            return self.say("{told} In the platform's own words: {message}{hint:aside}", **said)
         if template is None:
             details = ", ".join(f"{name}={value}" for name, value in (params or {}).items())
             return f"{code} ({details})" if details else code
         return self.say(template, **self._with_units(self._in_words(dict(params or {}))))
+
+    def platform_error(self, code: str) -> str:
+        """What happened and the way out, for `platform.CODE`; empty in English: the platform's own words say it."""
+        text = PLATFORM_ERRORS.get(code, "")
+        return self.gettext(text) if text and self.lang != "en" else ""
 
     def reason(self, reason: Sentence) -> str:
         """The sentence of a `Reason` of the results, or of a `Problem` of the journal."""

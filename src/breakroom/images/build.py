@@ -70,7 +70,7 @@ async def ensure_base(daemon: Daemon, base: str, told: Told) -> None:
     """Have the base image on the daemon: it is there, or it is pulled.
 
     Raises:
-        PlatformError: `image-missing`: it is not and cannot be had; the hint says the ways out.
+        PlatformError: `base-missing`: it is not and cannot be had; the hint says the ways out.
     """
     if await _inspect(daemon, base) is not None:
         return
@@ -84,7 +84,7 @@ async def ensure_base(daemon: Daemon, base: str, told: Told) -> None:
     except PlatformError as error:
         if not isinstance(error.__cause__, DockerError) or error.code == "daemon-died":
             raise
-        raise PlatformError("image-missing", *_no_base(base, str(error.__cause__.message))) from error
+        raise PlatformError("base-missing", *_no_base(base, str(error.__cause__.message))) from error
 
 
 def _no_base(base: str, said: str) -> tuple[str, str]:

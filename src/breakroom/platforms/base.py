@@ -44,6 +44,7 @@ USAGE_CODES = frozenset(
         "image-unknown",
         "not-a-manager",
         "permission-denied",
+        "port-missing",
         "port-taken",
         "program-missing",
         "ssh-failed",

@@ -64,7 +64,7 @@ class LocalPlatform:
         """Nothing is needed but this machine, and services that it can run.
 
         Raises:
-            PlatformError: `image-unknown`, `unsupported`.
+            PlatformError: `image-unknown`, `port-missing`.
         """
         for service in self._services:
             _runnable(service)
@@ -109,7 +109,7 @@ class LocalPlatform:
         """Start an engine and let it create the contender's service.
 
         Raises:
-            PlatformError: `image-unknown`, `program-missing`, `port-taken`, `unsupported`, or an `engine-…` or
+            PlatformError: `image-unknown`, `program-missing`, `port-missing`, `port-taken`, or an `engine-…` or
                 `ingress-…` of our own. Nothing is left behind.
         """
         spec = _runnable(contender.service)
@@ -136,11 +136,11 @@ def _runnable(service: ServiceSpec) -> ServiceSpec:
     """The service with its command.
 
     Raises:
-        PlatformError: `image-unknown`; `unsupported`: users could not reach it.
+        PlatformError: `image-unknown`; `port-missing`: users could not reach it.
     """
     if not service.ports:
         raise PlatformError(
-            "unsupported",
+            "port-missing",
             f"service {service.name} publishes no port",
             'say which port users are served on: `ports: ["8080:3000"]`',
         )

@@ -59,7 +59,7 @@ def container_body(
         api: the daemon's API version.
 
     Raises:
-        PlatformError: `unsupported`: the service names no image, or no port.
+        PlatformError: `unsupported`: the service names no image; `port-missing`: it publishes none.
     """
     require_image_and_port(spec, "Docker")
     body: dict[str, Any] = {
@@ -87,7 +87,7 @@ def require_image_and_port(spec: ServiceSpec, engine: str) -> None:
     """Refuse what no container can be made of, or nobody could reach. `engine`: who would run it, for the message.
 
     Raises:
-        PlatformError: `unsupported`: the service names no image, or no port.
+        PlatformError: `unsupported`: the service names no image; `port-missing`: it publishes none.
     """
     if not spec.image:
         raise PlatformError(
@@ -97,7 +97,7 @@ def require_image_and_port(spec: ServiceSpec, engine: str) -> None:
         )
     if not spec.ports:
         raise PlatformError(
-            "unsupported",
+            "port-missing",
             f"service {spec.name} publishes no port",
             'say which port users are served on: `ports: ["8080:3000"]`',
         )
