@@ -109,11 +109,15 @@ def test_start_interval_is_said_only_to_those_who_know_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", [ServiceSpec(name="web", ports=(Port(target=80),)), ServiceSpec(name="web", image="x")]
+    ("spec", "code"),
+    [
+        (ServiceSpec(name="web", ports=(Port(target=80),)), "unsupported"),
+        (ServiceSpec(name="web", image="x"), "port-missing"),
+    ],
 )
-def test_a_service_without_image_or_port_is_refused(spec: ServiceSpec) -> None:
+def test_a_service_without_image_or_port_is_refused(spec: ServiceSpec, code: str) -> None:
     with pytest.raises(PlatformError) as caught:
         body(spec)
 
-    assert caught.value.code == "unsupported"
+    assert caught.value.code == code
     assert caught.value.hint
