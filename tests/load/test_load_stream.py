@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from itertools import islice
 from pathlib import Path
+from time import monotonic_ns
 from typing import Any
 
 import numpy as np
@@ -386,12 +387,14 @@ def test_a_stop_that_comes_together_with_the_start_is_obeyed(truth: Any, streams
 def test_a_prepared_stream_sends_nothing_until_it_begins(truth: Any, streams: Any) -> None:
     async def run() -> None:
         stream = await streams.prepare(LoadSpec(requests=5, concurrency=1), truth.url)
-        await asyncio.sleep(0.2)
         assert not truth.requests
         assert not streams.records
+        begun = monotonic_ns()
         stream.begin()
         closed = await stream.wait()
+        # Five in all, and each of them later: none was sent while it was only prepared.
         assert closed.completed == len(truth.requests) == 5
+        assert streams.samples(stream)["intended"].min() >= begun
 
     asyncio.run(run())
 

@@ -29,6 +29,7 @@ __all__ = [
     "PlatformError",
     "RunInfo",
     "TaskView",
+    "require_port",
 ]
 
 Emit = Callable[[Record], None]
@@ -64,6 +65,20 @@ class PlatformError(Exception):
         self.code = code
         self.hint = hint
         super().__init__(message)
+
+
+def require_port(service: ServiceSpec) -> None:
+    """Refuse a service that its users could not reach; every platform asks this before it makes anything.
+
+    Raises:
+        PlatformError: `port-missing`.
+    """
+    if not service.ports:
+        raise PlatformError(
+            "port-missing",
+            f"service {service.name} publishes no port",
+            'say which port users are served on: `ports: ["8080:3000"]`',
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

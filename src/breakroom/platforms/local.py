@@ -32,7 +32,15 @@ from breakroom.journal.records import (
     ToolCost,
     UpdateChanged,
 )
-from breakroom.platforms.base import Capabilities, Emit, Endpoint, PlatformError, RunInfo, TaskView
+from breakroom.platforms.base import (
+    Capabilities,
+    Emit,
+    Endpoint,
+    PlatformError,
+    RunInfo,
+    TaskView,
+    require_port,
+)
 from breakroom.platforms.local_acts import CANNOT, LocalActs
 from breakroom.platforms.local_client import EngineClient
 from breakroom.platforms.local_images import resolve, service_digest
@@ -138,12 +146,7 @@ def _runnable(service: ServiceSpec) -> ServiceSpec:
     Raises:
         PlatformError: `image-unknown`; `port-missing`: users could not reach it.
     """
-    if not service.ports:
-        raise PlatformError(
-            "port-missing",
-            f"service {service.name} publishes no port",
-            'say which port users are served on: `ports: ["8080:3000"]`',
-        )
+    require_port(service)
     return resolve(service)
 
 

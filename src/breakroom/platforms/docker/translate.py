@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from breakroom.engine.core.container import parse_policy
-from breakroom.platforms.base import PlatformError
+from breakroom.platforms.base import PlatformError, require_port
 from breakroom.platforms.docker.names import labels
 from breakroom.spec.service import Healthcheck, ServiceSpec
 
@@ -95,12 +95,7 @@ def require_image_and_port(spec: ServiceSpec, engine: str) -> None:
             f"service {spec.name} names no image, and {engine} runs images only",
             "give it an `image`, or run with `--platform local`, which runs commands",
         )
-    if not spec.ports:
-        raise PlatformError(
-            "port-missing",
-            f"service {spec.name} publishes no port",
-            'say which port users are served on: `ports: ["8080:3000"]`',
-        )
+    require_port(spec)
 
 
 def environment(spec: ServiceSpec, **told: str) -> dict[str, str]:
