@@ -24,8 +24,8 @@ STATE = Path("/run/breakroom-lab")
 """Short on purpose: the path of a Unix socket may have 107 bytes."""
 _READY_SECONDS = 60.0
 _END_SECONDS = 20.0
-_STARTED: list[subprocess.Popen[bytes]] = []
-"""Daemons that this process has started and not yet seen end."""
+_STARTED: dict[str, subprocess.Popen[bytes]] = {}
+"""Host's name → its daemon, while this process has started it and not ended it."""
 _NETNS = Path("/run/netns")
 _SOCKETS = STATE / "sockets"
 """Each host's socket under its host's name, so that one Swarm service can mount it on every node."""
@@ -115,7 +115,7 @@ class Host:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
-        _STARTED.append(process)
+        _STARTED[self.namespace] = process
         deadline = time.monotonic() + _READY_SECONDS
         while not self.answers():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -150,8 +150,22 @@ class Host:
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
-        # Waited for, so that Python does not complain of a process that was forgotten.
-        _STARTED[:] = [process for process in _STARTED if process.poll() is None]
+        process = _STARTED.pop(self.namespace, None)
+        if process is not None:
+            # Its threads may outlive its first one; and a zombie would hold the pid that stands in its pid file.
+            process.wait(_END_SECONDS)
+
+    def unasked_end(self) -> str:
+        """How its daemon ended though nobody here ended it, with what it logged last; empty if it did not."""
+        process = _STARTED.get(self.namespace)
+        if process is None or process.poll() is None:
+            return ""
+        log = (self.directory / "dockerd.log").read_text(errors="replace").splitlines()
+        # A crash in Go ends its log with every goroutine there was: what crashed stands where they begin.
+        crashes = ("panic:", "fatal error:", "SIG")
+        crash = next((n for n, line in enumerate(log) if line.startswith(crashes)), None)
+        told = log[-30:] if crash is None else log[max(0, crash - 5) : crash + 60]
+        return f"dockerd of {self.namespace} ended with {process.returncode}:\n" + "\n".join(told)
 
     def end(self) -> None:
         """Kill its containers, since many would wait out their grace period, and end its daemon."""
@@ -207,11 +221,18 @@ class Lab:
             raise
 
     def down(self) -> None:
-        """End the daemons and remove everything of this lab, also what an earlier one of this name left."""
+        """End the daemons and remove everything of this lab, also what an earlier one of this name left.
+
+        Raises:
+            LabError: a daemon had ended by itself before; the text says how. Everything is removed all the same.
+        """
+        ended = [text for text in (host.unasked_end() for host in self.hosts) if text]
         self._take_down()
         if self._lock is not None:
             lock, self._lock = self._lock, None
             os.close(lock)
+        if ended:
+            raise LabError("\n".join(ended))
 
     def _take_down(self) -> None:
         directory = STATE / self.name
