@@ -16,12 +16,14 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 __all__ = ["Environment", "SetUpError", "main"]
@@ -160,24 +162,27 @@ class Environment:
                 raise SetUpError(self._failure("the packages could not be installed", install))
         # Bytecode is made for the modules that are imported, when they are: compiling everything takes longer
         # than all the rest, for files of which most are never read.
-        install = [
-            str(self.python),
-            "-I",
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--no-compile",
-        ]
-        install += ["--no-input", "--progress-bar", "off", *requirements]
-        if not self._run(install):
+        pip = [str(self.python), "-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
+        pip += ["--no-input", "--progress-bar", "off", "--require-hashes", "--no-deps"]
+        # pip works on one core, mostly comparing every release of a package with every tag of the machine.
+        installs = [[*pip, "-r", str(part)] for part in self._parts(lock_name, min(4, os.cpu_count() or 1))]
+        if failed := self._run_beside_each_other(installs):
             raise SetUpError(
                 self._failure(
                     "the packages could not be installed",
-                    install,
+                    failed,
                     "Usually the package index cannot be reached: check the network, proxy and pip's configuration.",
                 )
             )
+
+    def _parts(self, lock_name: str, count: int) -> list[Path]:
+        """The lock file's packages dealt out to `count` files, which stay for a command to be tried by hand."""
+        packages = re.split(r"^(?=[A-Za-z0-9])", (self.root / lock_name).read_text(), flags=re.MULTILINE)[1:]
+        count = min(count, len(packages))
+        parts = [self.venv / STAMP / f"{lock_name}.{number}" for number in range(1, count + 1)]
+        for number, part in enumerate(parts):
+            part.write_text("".join(packages[number::count]))
+        return parts
 
     def _link_source(self) -> None:
         say("  3/3 breakroom itself, from the checkout")
@@ -201,15 +206,29 @@ class Environment:
 
     # ---- running and telling ----
 
-    def _run(self, command: list[str]) -> bool:
-        """Run one step; what it prints goes to the log."""
+    def _run(self, command: list[str], to: Path | None = None) -> bool:
+        """Run one step; what it prints goes to the log, or to another file."""
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "VIRTUAL_ENV": ""}
-        with self.log.open("a") as log:
+        with (to or self.log).open("a") as log:
             log.write(f"$ {shlex.join(command)}\n")
             log.flush()
             return (
                 subprocess.run(command, stdout=log, stderr=log, env=environment, check=False).returncode == 0
             )
+
+    def _run_beside_each_other(self, commands: list[list[str]]) -> list[str]:
+        """Run steps at the same time; returns one that failed, whose words then end the log, or nothing."""
+        logs = [self.venv / STAMP / f"log.{number}" for number in range(1, len(commands) + 1)]
+        for log in logs:
+            log.write_text("")
+        with ThreadPoolExecutor() as pool:
+            worked = list(pool.map(self._run, commands, logs))
+        failed: list[str] = []
+        for one_worked, command, log in sorted(zip(worked, commands, logs, strict=True), reverse=True):
+            with self.log.open("ab") as whole:
+                whole.write(log.read_bytes())
+            failed = failed if one_worked else command
+        return failed
 
     def _failure(self, what: str, command: list[str], cause: str = "") -> str:
         tail = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()][-6:]

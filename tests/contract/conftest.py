@@ -138,9 +138,6 @@ def _render(table: dict[tuple[str, str], tuple[str, str]]) -> str:
         lines.append("  ".join([name.ljust(width), *(c.ljust(10) for c in cells), ROWS[name][1].sentence]))
     whys = sorted({(outcome, why) for outcome, why in table.values() if why and outcome == "skipped"})
     lines += [f"{outcome}: {why}" for outcome, why in whys]
-    lines += [
-        f"FAILED {name} on {platform}: {why}" for (name, platform), (o, why) in table.items() if o == "failed"
-    ]
     counted = [outcome for outcome, _ in table.values()]
     lines.append(
         f"{counted.count('ok')} ok, {counted.count('failed')} failed, {counted.count('skipped')} skipped"

@@ -134,7 +134,7 @@ async def on_failure_zero(scene: Scene) -> None:
     on=CONTAINERS,
 )  # fmt: skip
 async def unhealthy_container(scene: Scene) -> None:
-    spec = service("illcontainer", restart="always", healthcheck=check())
+    spec = service("illcontainer", restart="always", healthcheck=check(start_period=30))
     async with scene.deployed(spec, "container"):
         first = await scene.running()
         # It runs before it listens to signals; its health says that it does.

@@ -53,7 +53,9 @@ async def first_probe(scene: Scene) -> None:
 async def unhealthy(scene: Scene) -> None:
     interval, retries = 0.6, 2
     async with scene.deployed(
-        service("ill", healthcheck=check(interval=interval, retries=retries), TERM_CODE="143")
+        service(
+            "ill", healthcheck=check(interval=interval, retries=retries, start_period=30), TERM_CODE="143"
+        )
     ):
         well = await scene.running()
         asked = time.monotonic_ns()
@@ -75,7 +77,7 @@ async def trap(scene: Scene, condition: Literal["any", "on-failure"], term: str)
     """What a task comes to that exits with `term` when it is stopped for its health; whether it is replaced."""
     name = f"trap{condition.replace('-', '')}{term}"
     async with scene.deployed(
-        service(name, condition=condition, healthcheck=check(), TERM_CODE=term, delay=0.1)
+        service(name, condition=condition, healthcheck=check(start_period=30), TERM_CODE=term, delay=0.1)
     ):
         well = await scene.running()
         await scene.deployment.signal_task(well.task, "SIGUSR1")

@@ -161,9 +161,12 @@ async def _vanishing(scene: Scene) -> tuple[ServiceSpec, Callable[[], Awaitable[
     """A service, and a way to take away what its tasks are made from."""
     spec = service("vanish")
     if scene.platform == "local":
-        script = _script(scene, "vanish", shutil.which("sleep") or "", "1000")
+        # The shell must have read its script before that goes; so it says that it has.
+        begun = scene.directory / "vanish-begun"
+        script = _script(scene, "vanish", shutil.which("sleep") or "", "1000", first=f": >'{begun}'")
 
         async def vanish() -> None:
+            await scene.until(begun.exists, "the script's beginning")
             script.unlink()
 
         return replace(spec, command=(str(script),)), vanish
@@ -175,10 +178,10 @@ async def _vanishing(scene: Scene) -> tuple[ServiceSpec, Callable[[], Awaitable[
     return replace(spec, image="contract-vanish:1"), untag
 
 
-def _script(scene: Scene, name: str, interpreter: str, argument: str = "") -> Path:
+def _script(scene: Scene, name: str, interpreter: str, argument: str = "", first: str = ":") -> Path:
     script = scene.directory / name
     script.write_text(
-        f"#!{interpreter} {argument}\n" if not argument else f"#!/bin/sh\nexec {interpreter} {argument}\n"
+        f"#!/bin/sh\n{first}\nexec {interpreter} {argument}\n" if argument else f"#!{interpreter}\n"
     )
     script.chmod(0o755)
     return script

@@ -42,6 +42,7 @@ class Scene(Told):
     """A stage for one scenario. `platform` is its name; `outcomes` maps row → empty (ok) or what is wrong."""
 
     within = WITHIN
+    looks_every = 0.2
 
     def __init__(self, scenario: Scenario, platform: str, deployer: Deployer, directory: Path) -> None:
         super().__init__()

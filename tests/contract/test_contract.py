@@ -26,7 +26,9 @@ CASES = [
 def test_contract_row_holds(row_name: str, platform: str, outcome: dict[str, Any]) -> None:
     if outcome["outcome"] == "skipped":
         pytest.skip(outcome["why"])
-    assert outcome["outcome"] == "ok", f"{ROWS[row_name][1].sentence}: {outcome['why']}"
+    if outcome["outcome"] != "ok":
+        # Without a traceback: what broke was played elsewhere, and the row and its reason are all that is known here.
+        pytest.fail(f"{ROWS[row_name][1].sentence}: {outcome['why']}", pytrace=False)
 
 
 def test_the_page_on_the_contract_lists_its_rows() -> None:

@@ -43,7 +43,7 @@ def deploy(docker_host: Host, tmp_path: Path) -> Deploy:
 
     @asynccontextmanager
     async def deploying(spec: ServiceSpec, *, front: FrontKind = "native") -> AsyncIterator[Deployed]:
-        directory = tmp_path / "20260101-000000-test-ab12"
+        directory = tmp_path / "20260101-000000-test-0d0c"
         directory.mkdir()
         platform = DockerPlatform(front=front, environment={"DOCKER_HOST": docker_host.docker_host})
         found = Deployed(docker_host, directory)

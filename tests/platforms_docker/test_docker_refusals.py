@@ -131,7 +131,7 @@ def test_services_are_for_the_swarm(docker_host: Host, tmp_path: Path) -> None:
 def test_images_are_known_by_their_ids(docker_host: Host, tmp_path: Path) -> None:
     async def story() -> None:
         platform = DockerPlatform(environment={"DOCKER_HOST": docker_host.docker_host})
-        await platform.open(RunInfo(run_id="r-ab12", directory=tmp_path), lambda _: None)
+        await platform.open(RunInfo(run_id="r-0d0c", directory=tmp_path), lambda _: None)
         try:
             wanted = docker_host.docker("inspect", "-f", "{{.Id}}", "improved-app:v2").strip()
             assert platform.image_digest(service(image="improved-app:v2")) == wanted

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from breakroom.engine.shell.cgroups import find_controller
@@ -92,6 +93,9 @@ def test_a_restart_works_from_any_state(tmp_path: Path, state: str) -> None:
         await lab.get()
         if state == "hanging":
             await lab.deployment.signal_task(old.task, "SIGSTOP")
+            # Before that a SIGTERM would overtake it: of signals that wait the kernel takes the lowest first.
+            stopped = psutil.Process(old.pid or 0)
+            await eventually(lambda: stopped.status() == psutil.STATUS_STOPPED, "stopped process")
         elif state == "paused":
             await lab.deployment.pause(old.task)
         elif state == "dead":

@@ -38,7 +38,7 @@ __all__ = [
 
 RecordT = TypeVar("RecordT", bound=Record)
 SECOND = 1_000_000_000
-RUN = "20260101-000000-test-cd34"
+RUN = "20260101-000000-test-05a4"
 TRIAL = "test/orchestrated/1"
 _WAIT_SECONDS = 60.0
 

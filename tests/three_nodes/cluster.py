@@ -20,7 +20,7 @@ from docker_lab.lab import Host, Lab
 __all__ = ["Cluster", "Ended", "drill", "until"]
 
 RecordT = TypeVar("RecordT", bound=Record)
-_WITHIN = 150.0
+_WITHIN = 300.0
 _COUNTED = re.compile(r"counter packets \d+ bytes \d+")
 TOO_BUSY = ("unknown.generator-lag", "unknown.probe-blind")
 _UNKNOWN = 3

@@ -8,7 +8,7 @@ from breakroom.journal.records import CleanlinessChecked, RotationChanged, TaskC
 from three_nodes.cluster import Cluster, drill
 from three_nodes.observer import Observer
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_drained_node_loses_its_tasks_and_users_lose_nothing(cluster: Cluster) -> None:

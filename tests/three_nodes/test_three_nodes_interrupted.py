@@ -12,7 +12,7 @@ from docker_lab.lab import Host
 from three_nodes.cluster import Cluster, drill, until
 from three_nodes.observer import Observer
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 _LASTS_S = 20
 
 

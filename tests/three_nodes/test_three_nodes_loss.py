@@ -9,7 +9,7 @@ from breakroom.platforms.docker.clock import parse_time
 from three_nodes.cluster import Cluster, drill
 from three_nodes.observer import Observer
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 _LASTS_S = 25
 _WITNESS_S = 0.7
 """Tolerance between two who ask a node every 50 ms, on a machine with other things to do."""

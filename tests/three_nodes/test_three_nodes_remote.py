@@ -20,7 +20,7 @@ from platforms_swarm.swarming import Swarming, opened_run, web
 from three_nodes.cluster import Cluster, drill, until
 from three_nodes.observer import Observer
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 _FILL = 48 << 20
 _TOLD_S = 1.5
 """Tolerance between two who ask the manager every 100 and 300 ms."""

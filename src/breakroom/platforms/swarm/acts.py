@@ -40,6 +40,8 @@ _LASTS_SECONDS = 3600.0
 _SILENT_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
 _BACK_NS = 30_000_000_000
+_ELECTION_NS = 2_000_000_000
+"""An answer that took longer had to wait for a leader."""
 _CLEARING: tuple[dict[str, Any], ...] = (
     {"act": "link-clear"},
     {"act": "partition-clear", "scope": "container"},
@@ -282,9 +284,12 @@ class TaskActs(TaskCpu):
 
     async def _back_by_itself(self, node: str) -> None:
         deadline = max(self._healed_at.get(node, 0), time.monotonic_ns()) + _BACK_NS
-        while time.monotonic_ns() < deadline:
-            # A manager that returns has them elect a leader anew: until then they answer nobody.
+        while (asked := time.monotonic_ns()) < deadline:
+            # A manager that returns has them elect a leader anew: until then they answer nobody, and every node has to
+            # register with the new one, for which it has its time from then on.
             await through_elections(self._look_at_nodes)
+            if time.monotonic_ns() - asked > _ELECTION_NS:
+                deadline = max(deadline, time.monotonic_ns() + _BACK_NS)
             state = str((self._nodes.rows.get(node, {}).get("Status") or {}).get("State") or "")
             over = time.monotonic_ns() >= self._healed_at.get(node, 0)
             # A short cut may not have been noticed; then the node was never anything but ready.

@@ -16,13 +16,15 @@ from breakroom.platforms.base import PlatformError
 
 __all__ = ["through_elections"]
 
-_ELECTION_SECONDS = 60.0
+_ELECTION_SECONDS = 180.0
+"""A manager stands for election after 10 to 20 s without a leader (SwarmKit's ten ticks, raft's factor of one to two).
+One that was cut off has the higher term and the shorter log: when it stands first, nobody wins, and all wait anew."""
 _AGAIN_SECONDS = 0.2
 T = TypeVar("T")
 
 
 async def through_elections(ask: Callable[[], Awaitable[T]]) -> T:
-    """What `ask` returns, asked again for at most a minute while the managers do not answer.
+    """What `ask` returns, asked again for at most three minutes while the managers do not answer.
 
     Raises:
         PlatformError: what `ask` raises, `swarm-no-answer` only after that time.
