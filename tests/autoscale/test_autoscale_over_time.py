@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from autoscale.simulation import SECOND, SimulatedService
@@ -81,6 +81,9 @@ def test_a_ripple_within_the_tolerance_does_not_make_it_flap(load: float, ripple
 def test_at_constant_load_latency_comes_to_a_number_that_carries_it_and_stays(
     load: float, replicas: int, start: float, up: int
 ) -> None:
+    # One request a second too many for 19 replicas is waited for a fifth of a second only after seven minutes: what is
+    # too much by less than that may not be seen within the test.
+    assume(not 0 < load % CAPACITY < 2)
     service = _service(_latency(up=up), lambda _: load, replicas=replicas, start=start)
     service.run(1200)
     last = service.replicas
