@@ -32,7 +32,8 @@ BATCHES = int(os.environ.get("BREAKROOM_TRUTH_BATCHES", "7"))
 """The first is of the simplest schedules that can be drawn."""
 ENOUGH = 200
 """Different schedules, of which hypothesis draws a few twice."""
-TRIES = 4
+TRIES = 8
+"""On a machine that others use as well, half of the plays may say nothing."""
 ONE = os.environ.get("BREAKROOM_TRUTH_SCHEDULE", "")
 SEED = os.environ.get("BREAKROOM_TRUTH_SEED", "")
 FEW = 0.05
@@ -84,9 +85,10 @@ def _profile() -> settings:
     )
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.skipif(bool(ONE), reason="one schedule is asked for")
-def test_what_the_server_did_is_what_is_found(tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.fixture(scope="module")
+def disagreement(tmp_path_factory: pytest.TempPathFactory) -> Exception | None:
+    """What the first batch with anything wrong in it was told to be, once all are played."""
+
     @given(lanes=batches(LANES, LENGTH))
     def check(lanes: list[Lane]) -> None:
         wrong = _judge_all(lanes, tmp_path_factory.mktemp("batch"))
@@ -96,12 +98,26 @@ def test_what_the_server_did_is_what_is_found(tmp_path_factory: pytest.TempPathF
     check = _profile()(check)
     if SEED:
         check = hypothesis.seed(int(SEED))(check)
-    check()
+    found: Exception | None = None
+    try:
+        check()
+    except (AssertionError, ExceptionGroup, hypothesis.errors.HypothesisException) as error:
+        found = error
     TALLY.seconds = time.monotonic() - began
+    return found
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(bool(ONE), reason="one schedule is asked for")
-def test_nearly_every_schedule_was_judged() -> None:
+def test_what_the_server_did_is_what_is_found(disagreement: Exception | None) -> None:
+    if disagreement is not None:
+        raise disagreement
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(bool(ONE), reason="one schedule is asked for")
+def test_nearly_every_schedule_was_judged(disagreement: Exception | None) -> None:
+    assert disagreement is None, "not all batches were played"
     if "BREAKROOM_TRUTH_BATCHES" not in os.environ:
         assert len(TALLY.different) >= ENOUGH, TALLY.render()
     assert TALLY.not_judged <= FEW * (TALLY.judged + TALLY.not_judged), TALLY.render()
