@@ -23,7 +23,6 @@ import subprocess
 import sys
 import sysconfig
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 __all__ = ["Environment", "SetUpError", "main"]
@@ -206,27 +205,31 @@ class Environment:
 
     # ---- running and telling ----
 
-    def _run(self, command: list[str], to: Path | None = None) -> bool:
-        """Run one step; what it prints goes to the log, or to another file."""
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "VIRTUAL_ENV": ""}
-        with (to or self.log).open("a") as log:
-            log.write(f"$ {shlex.join(command)}\n")
-            log.flush()
-            return (
-                subprocess.run(command, stdout=log, stderr=log, env=environment, check=False).returncode == 0
-            )
+    def _run(self, command: list[str]) -> bool:
+        """Run one step; what it prints goes to the log."""
+        return not self._run_beside_each_other([command])
 
     def _run_beside_each_other(self, commands: list[list[str]]) -> list[str]:
         """Run steps at the same time; returns one that failed, whose words then end the log, or nothing."""
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "VIRTUAL_ENV": ""}
         logs = [self.venv / STAMP / f"log.{number}" for number in range(1, len(commands) + 1)]
-        for log in logs:
-            log.write_text("")
-        with ThreadPoolExecutor() as pool:
-            worked = list(pool.map(self._run, commands, logs))
+        running: list[subprocess.Popen[bytes]] = []
+        try:
+            for command, path in zip(commands, logs, strict=True):
+                with path.open("wb") as log:
+                    log.write(f"$ {shlex.join(command)}\n".encode())
+                    log.flush()
+                    running.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
+            worked = [process.wait() == 0 for process in running]
+        finally:
+            for process in running:
+                if process.poll() is None:  # interrupted: nothing goes on installing behind our back
+                    process.kill()
+                    process.wait()
         failed: list[str] = []
-        for one_worked, command, log in sorted(zip(worked, commands, logs, strict=True), reverse=True):
+        for one_worked, command, path in sorted(zip(worked, commands, logs, strict=True), reverse=True):
             with self.log.open("ab") as whole:
-                whole.write(log.read_bytes())
+                whole.write(path.read_bytes())
             failed = failed if one_worked else command
         return failed
 
